@@ -1,0 +1,15 @@
+import { defineConfig } from "vitest/config"
+
+const project = (name: string, root: string) => ({ test: { name, root, include: ["test/**/*.test.ts"] } })
+
+export default defineConfig({
+  test: {
+    projects: [
+      ...["core", "sqlite", "openai", "anthropic", "models", "tools", "agent", "testing", "cli"].map((name) =>
+        project(name, `packages/${name}`)
+      ),
+      project("examples", "examples"),
+      project("docs", "docs")
+    ]
+  }
+})
