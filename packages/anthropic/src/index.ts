@@ -1,1 +1,2 @@
-export {}
+export * as AnthropicClient from "./AnthropicClient.ts"
+export * as AnthropicLanguageModel from "./AnthropicLanguageModel.ts"

@@ -1,1 +1,1 @@
-export {}
+export * as Offline from "./Offline.ts"

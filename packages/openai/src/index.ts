@@ -1,1 +1,2 @@
-export {}
+export * as OpenAiClient from "./OpenAiClient.ts"
+export * as OpenAiLanguageModel from "./OpenAiLanguageModel.ts"

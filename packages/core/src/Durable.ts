@@ -1,0 +1,106 @@
+/**
+ * Pieces of a task that must not be made twice. A node whose process dies runs again from its beginning; what stands
+ * in the journal is not repeated.
+ *
+ * - {@link once}: the result of a piece is journaled; a resumed task takes it from there.
+ * - {@link call}: for calls that change the world. The *intent* is journaled before the call. If the process dies
+ *   between intent and result, nobody knows whether the call was made: it is never repeated in silence. The caller
+ *   says how to find out (`reconcile`), or a person is asked ({@link Uncertain}).
+ *
+ * Without a thread (`Graph.run`) both simply run the effect.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as Ask from "./Ask.ts"
+import { NodeContractViolated } from "./Errors.ts"
+import * as Task from "./Task.ts"
+
+/**
+ * What a person is asked about a call whose outcome nobody knows: `repeat` it, or take it as `made` with a `result`.
+ */
+export const Uncertain = Ask.make("uncertain", {
+  kind: "uncertain",
+  question: Schema.Struct({ key: Schema.String, detail: Schema.Json }),
+  answer: Schema.Union([
+    Schema.Struct({ decision: Schema.Literal("repeat") }),
+    Schema.Struct({ decision: Schema.Literal("made"), result: Schema.Json })
+  ])
+})
+
+/** What an ask or a journaled piece adds to the errors of an effect. */
+export type Failure = Task.JournalFailure | NodeContractViolated
+
+const codec = <A, I>(task: Task.Task, key: string, schema: Schema.Codec<A, I>) => {
+  const json = Schema.toCodecJson(schema)
+  const violated = (error: Schema.SchemaError) =>
+    new NodeContractViolated({ node: task.node, part: `the durable piece "${key}"`, issue: error.message })
+  return {
+    encode: (value: A) => Effect.mapError(Schema.encodeEffect(json)(value), violated),
+    decode: (value: Schema.Json) => Effect.mapError(Schema.decodeEffect(json)(value), violated)
+  }
+}
+
+/** Runs the effect once per task: its result is journaled under `key`, and a resumed task does not repeat it. */
+export const once = Effect.fnUntraced(function*<A, I, E, R>(
+  key: string,
+  schema: Schema.Codec<A, I>,
+  effect: Effect.Effect<A, E, R>
+): Effect.fn.Return<A, E | Failure, R> {
+  const task = yield* Task.Current
+  if (task?.thread === undefined) return yield* effect
+  const { decode, encode } = codec(task, key, schema)
+  const recorded = task.recorded(key)
+  if (recorded !== undefined) return yield* decode(recorded)
+  const value = yield* effect
+  yield* task.record(key, yield* encode(value))
+  return value
+})
+
+/**
+ * Makes a call that must never be repeated in silence.
+ *
+ * With a journaled result it gives that result. With an intent but no result, `reconcile` finds out whether the call
+ * was made (`Some` its result, `None` it was not and is made now); without `reconcile` a person is asked.
+ */
+export const call = Effect.fnUntraced(function*<A, I, E, R, E2 = never, R2 = never>(options: {
+  readonly key: string
+  /** What a person needs to see to decide. */
+  readonly detail: Schema.Json
+  readonly schema: Schema.Codec<A, I>
+  readonly call: Effect.Effect<A, E, R>
+  readonly reconcile?: Effect.Effect<Option.Option<A>, E2, R2> | undefined
+}): Effect.fn.Return<A, E | E2 | Failure | Task.Suspended, R | R2> {
+  const task = yield* Task.Current
+  if (task?.thread === undefined) return yield* options.call
+  const { decode, encode } = codec(task, options.key, options.schema)
+  const recorded = task.recorded(options.key)
+  if (recorded !== undefined) return yield* decode(recorded)
+  if (task.intended(options.key)) {
+    const found = options.reconcile === undefined
+      ? yield* askWhatHappened(options.key, options.detail).pipe(
+        Effect.flatMap((result) =>
+          Option.isNone(result) ? Effect.succeedNone : Effect.asSome(decode(result.value))
+        )
+      )
+      : yield* options.reconcile
+    if (Option.isSome(found)) {
+      yield* task.record(options.key, yield* encode(found.value))
+      return found.value
+    }
+  }
+  yield* task.intend(options.key, options.detail)
+  // From here to the record an interruption would lose what the call did, so only the call itself can be interrupted.
+  return yield* Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(restore(options.call), (value) =>
+      Effect.as(Effect.flatMap(encode(value), (json) => task.record(options.key, json)), value))
+  )
+})
+
+const askWhatHappened = (key: string, detail: Schema.Json) =>
+  Effect.map(
+    Ask.ask(Uncertain, { key, detail }),
+    (answer) => (answer.decision === "made" ? Option.some(answer.result) : Option.none<Schema.Json>())
+  )

@@ -1,0 +1,90 @@
+/**
+ * The entries of a journal. A thread is nothing but these, in order, with a gapless sequence number that starts at 1.
+ *
+ * Values (inputs, updates, questions, answers) are kept as the JSON their schemas encode to. `path` names the frame an
+ * entry belongs to: empty for the thread's own graph, `"decide[3]@2/"` for the graph that runs as the fourth `decide`
+ * task of step 2, and so on inward.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+
+const Values = Schema.Record(Schema.String, Schema.Json)
+
+/** What a finished task left: its update, or the error that an `onError` route takes. */
+export const TaskResult = Schema.Struct({
+  /** The task's name in its step: the node, and for a fan-out the item's key in brackets. */
+  task: Schema.String,
+  node: Schema.String,
+  update: Schema.optionalKey(Values),
+  failure: Schema.optionalKey(Schema.Struct({ tag: Schema.String, error: Schema.Json }))
+})
+export type TaskResult = typeof TaskResult.Type
+
+/** What a thread stores of the graph it was started with, to notice when the graph no longer fits. */
+export const GraphShape = Schema.Struct({
+  name: Schema.String,
+  channels: Schema.Record(Schema.String, Schema.String),
+  nodes: Schema.Array(Schema.String)
+})
+export type GraphShape = typeof GraphShape.Type
+
+export const Entry = Schema.TaggedUnion({
+  /** A run began with an input. */
+  RunStarted: {
+    graph: GraphShape,
+    input: Values,
+    run: Schema.optionalKey(Schema.String)
+  },
+  /** A frame began: the state of a graph inside a graph. */
+  FrameStarted: { path: Schema.String, graph: GraphShape, input: Values },
+  /** A task finished while others of its step still run. */
+  TaskCompleted: { path: Schema.String, step: Schema.Int, result: TaskResult },
+  /** All tasks of a step are done and their updates are folded; `results` holds those not yet in a TaskCompleted. */
+  StepCommitted: {
+    path: Schema.String,
+    step: Schema.Int,
+    tasks: Schema.Array(Schema.String),
+    results: Schema.Array(TaskResult)
+  },
+  /** A task failed for good; the run ends with its error. */
+  TaskFailed: {
+    path: Schema.String,
+    step: Schema.Int,
+    task: Schema.String,
+    tag: Schema.String,
+    message: Schema.String
+  },
+  /** A call that must not be repeated in silence is about to be made. */
+  Intent: { path: Schema.String, step: Schema.Int, task: Schema.String, key: Schema.String, detail: Schema.Json },
+  /** The result of a piece of a task that is made once. */
+  Recorded: { path: Schema.String, step: Schema.Int, task: Schema.String, key: Schema.String, value: Schema.Json },
+  /** A question to the outside suspends the task. */
+  AskOpened: {
+    path: Schema.String,
+    step: Schema.Int,
+    task: Schema.String,
+    ask: Schema.String,
+    name: Schema.String,
+    kind: Schema.Literals(["question", "uncertain"]),
+    question: Schema.Json
+  },
+  AskAnswered: { ask: Schema.String, value: Schema.Json },
+  /** A change made from outside, through the reducers. */
+  Patched: { updates: Values },
+  /** The thread was forked from another at a sequence number. */
+  Forked: { from: Schema.String, at: Schema.Int },
+  /** A run came to its end: the graph is done, a task failed, or every task left waits for an answer. */
+  RunFinished: { outcome: Schema.Literals(["done", "failed", "waiting"]) }
+})
+export type Entry = typeof Entry.Type
+
+/** An entry in its place: the thread's sequence number and when it was written (milliseconds since the epoch). */
+export interface Sequenced {
+  readonly seq: number
+  readonly at: number
+  readonly entry: Entry
+}
+
+/** A record of JSON values by channel. */
+export type Values = typeof Values.Type

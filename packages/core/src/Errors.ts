@@ -1,0 +1,188 @@
+/**
+ * The typed failures of the runtime. Each crosses processes (a `Schema.TaggedError`) and says what happened, to what,
+ * and what to do. A node's own errors are not here: they stand in the graph's type.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+
+const list = (items: ReadonlyArray<string>) => (items.length === 0 ? "none" : items.join(", "))
+
+/** A graph that cannot work, found when it is built; all findings at once. */
+export class GraphInvalid extends Schema.TaggedError<GraphInvalid>()("GraphInvalid", {
+  graph: Schema.String,
+  findings: Schema.Array(Schema.String)
+}) {
+  override get message() {
+    return `Graph "${this.graph}" cannot be built: ${this.findings.join("; ")}`
+  }
+}
+
+/** Two tasks of one step wrote a channel that keeps only one value. Nothing of the step was committed. */
+export class ConcurrentUpdate extends Schema.TaggedError<ConcurrentUpdate>()("ConcurrentUpdate", {
+  channel: Schema.String,
+  tasks: Schema.Array(Schema.String)
+}) {
+  override get message() {
+    return `Tasks ${list(this.tasks)} wrote channel "${this.channel}" in one step, which keeps one value. ` +
+      `Give the channel a reducer (Channel.append, Channel.map, Channel.reduce) or let only one of them write it.`
+  }
+}
+
+/** A route returned a target that the graph does not have. */
+export class UnknownRoute extends Schema.TaggedError<UnknownRoute>()("UnknownRoute", {
+  node: Schema.String,
+  target: Schema.String,
+  known: Schema.Array(Schema.String)
+}) {
+  override get message() {
+    return `The route after "${this.node}" leads to "${this.target}", which is no node of the graph. Known: ${list(this.known)}, end.`
+  }
+}
+
+/** A value did not fit the schema that a node, a channel or an answer promised. */
+export class NodeContractViolated extends Schema.TaggedError<NodeContractViolated>()("NodeContractViolated", {
+  node: Schema.String,
+  part: Schema.String,
+  issue: Schema.String
+}) {
+  override get message() {
+    return `Node "${this.node}" broke its contract at ${this.part}: ${this.issue}`
+  }
+}
+
+/** Another process advanced the thread. This run changed nothing after the entry it saw last. */
+export class JournalConflict extends Schema.TaggedError<JournalConflict>()("JournalConflict", {
+  thread: Schema.String,
+  expected: Schema.Int,
+  actual: Schema.Int
+}) {
+  override get message() {
+    return `Thread "${this.thread}" stands at entry ${this.actual}, not at ${this.expected}: another process runs it. ` +
+      `Let that one finish, or run the thread again to continue from where it stands.`
+  }
+}
+
+/** The journal could not be read or written. */
+export class JournalUnavailable extends Schema.TaggedError<JournalUnavailable>()("JournalUnavailable", {
+  operation: Schema.String,
+  cause: Schema.Defect()
+}) {
+  override get message() {
+    const cause = this.cause
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    return `The journal failed to ${this.operation}: ${reason}. Nothing uncommitted was kept; run the thread again once it is back.`
+  }
+}
+
+/** An entry of the journal cannot be read as one. Other threads are not affected. */
+export class JournalCorrupt extends Schema.TaggedError<JournalCorrupt>()("JournalCorrupt", {
+  thread: Schema.String,
+  seq: Schema.Int,
+  issue: Schema.String
+}) {
+  override get message() {
+    return `Entry ${this.seq} of thread "${this.thread}" cannot be read: ${this.issue}. ` +
+      `Fork the thread before it (at ${Math.max(0, this.seq - 1)}) to go on from the last good entry.`
+  }
+}
+
+/** There is no such thread. */
+export class ThreadNotFound extends Schema.TaggedError<ThreadNotFound>()("ThreadNotFound", {
+  thread: Schema.String
+}) {
+  override get message() {
+    return `There is no thread "${this.thread}" in this journal. List the threads, or start it with an input.`
+  }
+}
+
+/** A thread of that name stands already. */
+export class ThreadExists extends Schema.TaggedError<ThreadExists>()("ThreadExists", {
+  thread: Schema.String
+}) {
+  override get message() {
+    return `There is a thread "${this.thread}" already. Choose another name.`
+  }
+}
+
+/** A sequence number that the thread does not have. */
+export class EntryNotFound extends Schema.TaggedError<EntryNotFound>()("EntryNotFound", {
+  thread: Schema.String,
+  seq: Schema.Int,
+  head: Schema.Int
+}) {
+  override get message() {
+    return `Thread "${this.thread}" has entries 1 to ${this.head}; there is no entry ${this.seq}.`
+  }
+}
+
+/** The thread has unfinished work and was given another input. */
+export class ThreadBusy extends Schema.TaggedError<ThreadBusy>()("ThreadBusy", {
+  thread: Schema.String,
+  asks: Schema.Array(Schema.String)
+}) {
+  override get message() {
+    return this.asks.length > 0
+      ? `Thread "${this.thread}" waits for an answer to ${list(this.asks)} and cannot take another input. Answer it first.`
+      : `Thread "${this.thread}" has an unfinished run with another input. Run it without an input to finish it first.`
+  }
+}
+
+/** The stored thread no longer fits the graph. */
+export class GraphChanged extends Schema.TaggedError<GraphChanged>()("GraphChanged", {
+  thread: Schema.String,
+  graph: Schema.String,
+  differences: Schema.Array(Schema.String)
+}) {
+  override get message() {
+    return `Thread "${this.thread}" does not fit graph "${this.graph}": ${this.differences.join("; ")}. ` +
+      `Run it with the graph it was started with, or start a new thread.`
+  }
+}
+
+/** An answer to an ask that is not open. */
+export class AskNotOpen extends Schema.TaggedError<AskNotOpen>()("AskNotOpen", {
+  thread: Schema.String,
+  ask: Schema.String,
+  open: Schema.Array(Schema.String)
+}) {
+  override get message() {
+    return `Thread "${this.thread}" has no open ask "${this.ask}". Open: ${list(this.open)}.`
+  }
+}
+
+/** An answer that does not fit the schema of its ask. The ask stays open. */
+export class AnswerInvalid extends Schema.TaggedError<AnswerInvalid>()("AnswerInvalid", {
+  ask: Schema.String,
+  issue: Schema.String
+}) {
+  override get message() {
+    return `The answer to ask "${this.ask}" does not fit its schema: ${this.issue}. The ask stays open.`
+  }
+}
+
+/** A limit ended the work before the next turn. */
+export class LimitReached extends Schema.TaggedError<LimitReached>()("LimitReached", {
+  limit: Schema.String,
+  turns: Schema.Int
+}) {
+  override get message() {
+    return `The limit "${this.limit}" was reached after ${this.turns} turns. Raise it, or run with a smaller task.`
+  }
+}
+
+/** What a graph can fail with besides the errors of its own nodes. */
+export type GraphFailure = ConcurrentUpdate | UnknownRoute | NodeContractViolated
+
+/** What reading a journal can fail with. */
+export type ReadFailure = JournalUnavailable | JournalCorrupt | ThreadNotFound
+
+/** What a durable run can fail with besides the errors of its own nodes. */
+export type ThreadFailure =
+  | GraphFailure
+  | JournalConflict
+  | JournalUnavailable
+  | JournalCorrupt
+  | ThreadNotFound
+  | ThreadBusy
+  | GraphChanged

@@ -1,0 +1,47 @@
+/**
+ * What a run tells while it works. A journaled event has a sequence number and can be read again at any time; a live
+ * event (a task started, a token, something of your own) is only for who listens now.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import type { Sequenced } from "./Entry.ts"
+import * as Task from "./Task.ts"
+
+/** A live event: not journaled, not repeated. */
+export type Live =
+  | {
+    readonly _tag: "TaskStarted"
+    readonly path: string
+    readonly step: number
+    readonly task: string
+    readonly node: string
+    readonly attempt: number
+  }
+  | { readonly _tag: "Token"; readonly path: string; readonly task: string; readonly delta: string }
+  | { readonly _tag: "Custom"; readonly path: string; readonly task: string; readonly name: string; readonly data: unknown }
+
+/** An entry as it was appended. */
+export interface Journaled extends Sequenced {
+  readonly _tag: "Journaled"
+}
+
+/** Everything a stream of a run gives. */
+export type Event = Live | Journaled
+
+/** Whether anyone listens to the run of the current task; what would only feed a listener can be skipped. */
+export const isListening: Effect.Effect<boolean> = Effect.map(
+  Effect.service(Task.Current),
+  (task) => task?.emit !== undefined
+)
+
+const send = (make: (task: Task.Task) => Live): Effect.Effect<void> =>
+  Effect.flatMap(Effect.service(Task.Current), (task) => (task?.emit === undefined ? Effect.void : task.emit(make(task))))
+
+/** Sends an event of your own to who listens to the run. Does nothing when no one does. */
+export const emit = (name: string, data: unknown): Effect.Effect<void> =>
+  send(({ path, task }) => ({ _tag: "Custom", path, task, name, data }))
+
+/** Sends a piece of a model's text to who listens to the run. */
+export const token = (delta: string): Effect.Effect<void> =>
+  send(({ path, task }) => ({ _tag: "Token", path, task, delta }))

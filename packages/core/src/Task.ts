@@ -1,0 +1,64 @@
+/**
+ * The task a node runs in: what a node may ask of the runtime around it.
+ *
+ * A node needs none of this to work. `Durable`, `Ask` and `Event` are built on it, and outside of a graph run they
+ * do what can be done without a runtime.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import type * as Effect from "effect/Effect"
+import type * as Schema from "effect/Schema"
+import type { JournalConflict, JournalUnavailable } from "./Errors.ts"
+import type { Live } from "./Event.ts"
+
+/** What writing a fact of a task to the journal can fail with. */
+export type JournalFailure = JournalConflict | JournalUnavailable
+
+/**
+ * The task cannot go on before asks are answered. The runtime takes this out of a graph's error type: the run ends as
+ * `Waiting`, and the task starts again once an answer stands in the journal.
+ */
+export class Suspended extends Data.TaggedError("Suspended")<{
+  readonly asks: ReadonlyArray<string>
+}> {
+  override get message() {
+    return `Waiting for an answer to ${this.asks.join(", ")}. Asks need a thread: use Thread.run.`
+  }
+}
+
+/** What a node knows of the task it runs in, and what it can ask of the runtime. */
+export interface Task {
+  /** The thread's name; `undefined` when the graph runs without a journal. */
+  readonly thread: string | undefined
+  /** The frame: empty for the thread's own graph. */
+  readonly path: string
+  readonly step: number
+  readonly node: string
+  /** The node, and for a fan-out the item's key in brackets. */
+  readonly task: string
+  /** Counts the tries of this task under its policy, from 1. */
+  readonly attempt: number
+  /** A name for this task that is the same in every attempt and after every restart. */
+  readonly key: string
+  /** The journaled value of a piece of this task, if it was made. */
+  readonly recorded: (key: string) => Schema.Json | undefined
+  /** Whether an intent stands in the journal without its result. */
+  readonly intended: (key: string) => boolean
+  readonly record: (key: string, value: Schema.Json) => Effect.Effect<void, JournalFailure>
+  readonly intend: (key: string, detail: Schema.Json) => Effect.Effect<void, JournalFailure>
+  /** The answer to an ask, or `Suspended` after the question was journaled. */
+  readonly ask: (
+    name: string,
+    kind: "question" | "uncertain",
+    question: Schema.Json
+  ) => Effect.Effect<Schema.Json, JournalFailure | Suspended>
+  /** Sends a live event to whoever listens; `undefined` when no one does. */
+  readonly emit: ((event: Live) => Effect.Effect<void>) | undefined
+}
+
+/** The task around the current effect; `undefined` outside of a graph run. */
+export const Current = Context.Reference<Task | undefined>("selvage/core/Task/Current", {
+  defaultValue: () => undefined
+})

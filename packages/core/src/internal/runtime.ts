@@ -1,0 +1,345 @@
+// The effectful shell: runs the tasks that the pure core plans, journals what they leave, and folds it.
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as Semaphore from "effect/Semaphore"
+import type { Entry, TaskResult, Values } from "../Entry.ts"
+import { GraphChanged } from "../Errors.ts"
+import type { Live } from "../Event.ts"
+import * as Policy from "../Policy.ts"
+import * as Task from "../Task.ts"
+import { type Compiled, decodeUpdate, encodeUpdate, type Record_ } from "./compile.ts"
+import { emptyFrame, factKey, type FrameLog, framePath, type Replay } from "./replay.ts"
+import { type Finished, fold, plan, type Ready, type TaskUpdate } from "./step.ts"
+
+/** One go at advancing a thread, or a graph without one (`journal` undefined). */
+export interface Run {
+  readonly journal: {
+    readonly thread: string
+    readonly replay: Replay
+    readonly append: (entries: readonly [Entry, ...ReadonlyArray<Entry>]) => Effect.Effect<void, Task.JournalFailure>
+  } | undefined
+  readonly emit: ((event: Live) => Effect.Effect<void>) | undefined
+}
+
+/** A graph under way: its state, and what finished last. */
+interface Frame {
+  readonly run: Run
+  readonly graph: Compiled
+  readonly path: string
+  readonly log: FrameLog
+  state: Record_
+  step: number
+  finished: ReadonlyArray<Finished> | undefined
+}
+
+/** How a task ended: with a result, waiting for answers, or with a failure that nothing routes. */
+type TaskEnd =
+  | { readonly _tag: "Result"; readonly result: TaskResult; readonly finished: Finished; readonly update: Record_ }
+  | { readonly _tag: "Waiting"; readonly asks: ReadonlyArray<string> }
+  | { readonly _tag: "Failed"; readonly cause: Cause.Cause<unknown> }
+
+/** The run and frame a nested graph belongs to. Beside {@link Task.Current}, which shows only what a node may use. */
+const inside = new WeakMap<Task.Task, Frame>()
+
+export const runEphemeral = (graph: Compiled, input: unknown): Effect.Effect<unknown, unknown, unknown> =>
+  runRoot(graph, input, { journal: undefined, emit: undefined })
+
+const runRoot = (graph: Compiled, input: unknown, run: Run) =>
+  Effect.flatMap(
+    Effect.fromResult(startState(graph, input, false)),
+    ({ state }) => runFrame({ run, graph, path: "", log: emptyFrame(), state, step: 0, finished: undefined })
+  )
+
+/** Checks an input; its updates are folded into the initial values. */
+export const startState = (graph: Compiled, input: unknown, journaled: boolean, from: Record_ = graph.initial) =>
+  Result.flatMap(encodeUpdate(graph, "start", input, journaled), ({ json, typed }) =>
+    Result.map(
+      fold(graph, from, [{ task: "start", node: "start", update: typed }]),
+      (state) => ({ state, json: json ?? {} })
+    ))
+
+/** Runs a graph inside the current task, in a frame of its own. */
+export const runNested = Effect.fnUntraced(function*(
+  graph: Compiled,
+  input: unknown
+): Effect.fn.Return<unknown, unknown, unknown> {
+  const task = yield* Task.Current
+  const parent = task === undefined ? undefined : inside.get(task)
+  if (task === undefined || parent === undefined) return yield* runEphemeral(graph, input)
+  const path = framePath(parent.path, task.task, parent.step)
+  const journal = parent.run.journal
+  if (journal === undefined) {
+    const { state } = yield* Effect.fromResult(startState(graph, input, false))
+    return yield* runFrame({ run: parent.run, graph, path, log: emptyFrame(), state, step: 0, finished: undefined })
+  }
+  const log = journal.replay.frames.get(path)
+  if (log !== undefined) return yield* runFrame(yield* Effect.fromResult(restore(parent.run, graph, path, log)))
+  const { json, state } = yield* Effect.fromResult(startState(graph, input, true))
+  const started = emptyFrame(graph.shape)
+  journal.replay.frames.set(path, started)
+  yield* journal.append([{ _tag: "FrameStarted", path, graph: graph.shape, input: json }])
+  return yield* runFrame({ run: parent.run, graph, path, log: started, state, step: 0, finished: undefined })
+})
+
+/** A frame as its journal left it. Pure. */
+export const restore = (
+  run: Run,
+  graph: Compiled,
+  path: string,
+  log: FrameLog
+): Result.Result<Frame, GraphChanged | Task.Suspended> => {
+  const thread = run.journal?.thread ?? ""
+  const changed = (differences: ReadonlyArray<string>) =>
+    Result.fail(new GraphChanged({ thread, graph: graph.name, differences }))
+  const differences = log.shape === undefined ? [] : shapeDifferences(log, graph)
+  if (differences.length > 0) return changed(differences)
+  let state = graph.initial
+  let step = 0
+  let finished: ReadonlyArray<Finished> | undefined
+  for (const change of log.changes) {
+    const updates: Array<TaskUpdate> = []
+    const results = change._tag === "Step" ? change.results : [{
+      task: change._tag,
+      node: change._tag,
+      update: change._tag === "Input" ? change.input : change.updates
+    }]
+    for (const { node, task, update } of results) {
+      const decoded = decodeUpdate(graph, update ?? {})
+      if (Result.isFailure(decoded)) return changed(decoded.failure)
+      updates.push({ task, node, update: decoded.success })
+    }
+    const folded = fold(graph, state, updates)
+    if (Result.isFailure(folded)) return changed([folded.failure.message])
+    state = folded.success
+    if (change._tag === "Step") {
+      step = change.step
+      finished = change.results.map((result) => toFinished(graph, result))
+    } else if (change._tag === "Input") {
+      finished = undefined
+    }
+  }
+  return Result.succeed({ run, graph, path, log, state, step, finished })
+}
+
+const shapeDifferences = (log: FrameLog, graph: Compiled): ReadonlyArray<string> => {
+  const shape = log.shape!
+  const differences: Array<string> = []
+  if (shape.name !== graph.name) differences.push(`it was started with graph "${shape.name}"`)
+  const nodes = new Set<string>(log.pending.size === 0 ? [] : Array.from(log.pending.values(), ({ node }) => node))
+  const last = log.changes.at(-1)
+  if (last?._tag === "Step") for (const { node } of last.results) nodes.add(node)
+  for (const node of nodes) {
+    if (!(node in graph.nodes)) differences.push(`it stands at node "${node}", which the graph does not have`)
+  }
+  for (const [name, kind] of Object.entries(shape.channels)) {
+    const now = graph.shape.channels[name]
+    if (now !== undefined && now !== kind) differences.push(`channel "${name}" was "${kind}" and is "${now}"`)
+  }
+  return differences
+}
+
+const toFinished = (graph: Compiled, { failure, node, task }: TaskResult): Finished => {
+  if (failure === undefined) return { task, node, failure: undefined }
+  const decoded = graph.nodes[graph.onError[failure.tag] ?? ""]?.errorCodec?.decode(failure.error)
+  const error = decoded !== undefined && Exit.isSuccess(decoded) ? decoded.value : failure.error
+  return { task, node, failure: { tag: failure.tag, error } }
+}
+
+/** Runs a frame to its end and succeeds with its state. */
+export const runFrame = Effect.fnUntraced(function*(
+  frame: Frame
+): Effect.fn.Return<Record_, unknown, unknown> {
+  while (true) {
+    const ready = yield* Effect.fromResult(plan(frame.graph, frame.state, frame.finished))
+    if (ready.length === 0) return frame.state
+    frame.step++
+    const ends = yield* runTasks(frame, ready)
+    const waiting: Array<string> = []
+    for (const end of ends) {
+      if (end._tag === "Failed") return yield* Effect.failCause(end.cause)
+      if (end._tag === "Waiting") waiting.push(...end.asks)
+    }
+    if (waiting.length > 0) return yield* new Task.Suspended({ asks: waiting })
+    yield* commit(frame, ends as ReadonlyArray<TaskEnd & { readonly _tag: "Result" }>)
+  }
+})
+
+const commit = Effect.fnUntraced(function*(
+  frame: Frame,
+  ends: ReadonlyArray<TaskEnd & { readonly _tag: "Result" }>
+) {
+  const { log, run } = frame
+  const updates = ends.map(({ result, update }) => ({ task: result.task, node: result.node, update }))
+  frame.state = yield* Effect.fromResult(fold(frame.graph, frame.state, updates))
+  frame.finished = ends.map(({ finished }) => finished)
+  if (run.journal === undefined) return
+  const results = ends.flatMap(({ result }) => (log.pending.has(result.task) ? [] : [result]))
+  const tasks = ends.map(({ result }) => result.task)
+  yield* run.journal.append([{ _tag: "StepCommitted", path: frame.path, step: frame.step, tasks, results }])
+  log.pending.clear()
+  log.recorded.clear()
+  log.intended.clear()
+  for (const task of tasks) run.journal.replay.frames.delete(framePath(frame.path, task, frame.step))
+})
+
+/** Runs the tasks of a step; siblings of a failed task finish, and what finished before the last is journaled at once. */
+const runTasks = Effect.fnUntraced(function*(frame: Frame, ready: ReadonlyArray<Ready>) {
+  let left = ready.length
+  let whole = true
+  const settle = Effect.fnUntraced(function*(task: Ready): Effect.fn.Return<TaskEnd, Task.JournalFailure, unknown> {
+    const end = yield* runTask(frame, task)
+    left--
+    if (end._tag !== "Result") {
+      whole = false
+      if (end._tag === "Failed") yield* journalFailure(frame, task, end.cause)
+      return end
+    }
+    // The last result of a step goes into its commit; only if there will be none, it stands on its own.
+    if (frame.run.journal !== undefined && (left > 0 || !whole) && !frame.log.pending.has(task.task)) {
+      const { path, step } = frame
+      yield* frame.run.journal.append([{ _tag: "TaskCompleted", path, step, result: end.result }])
+      frame.log.pending.set(task.task, end.result)
+    }
+    return end
+  })
+  if (ready.length === 1) return [yield* settle(ready[0]!)]
+  const groups = new Map<object, Semaphore.Semaphore>()
+  for (const { group } of ready) {
+    if (group !== undefined && !groups.has(group)) groups.set(group, Semaphore.makeUnsafe(Math.max(1, group.concurrency)))
+  }
+  return yield* Effect.forEach(
+    ready,
+    (task) => {
+      const semaphore = task.group === undefined ? undefined : groups.get(task.group)
+      return semaphore === undefined ? settle(task) : semaphore.withPermits(1)(settle(task))
+    },
+    { concurrency: "unbounded" }
+  )
+})
+
+const journalFailure = (frame: Frame, { task }: Ready, cause: Cause.Cause<unknown>) => {
+  const error = Cause.squash(cause)
+  // A journal that failed or moved on cannot be told about it.
+  if (frame.run.journal === undefined || isJournalFailure(error)) return Effect.void
+  const message = error instanceof Error ? error.message : String(error)
+  return frame.run.journal.append([
+    { _tag: "TaskFailed", path: frame.path, step: frame.step, task, tag: tagOf(error) ?? "Defect", message }
+  ])
+}
+
+const isJournalFailure = (error: unknown) => {
+  const tag = tagOf(error)
+  return tag === "JournalConflict" || tag === "JournalUnavailable"
+}
+
+const tagOf = (error: unknown): string | undefined =>
+  typeof error === "object" && error !== null && "_tag" in error && typeof error._tag === "string" ? error._tag : undefined
+
+const runTask = Effect.fnUntraced(function*(frame: Frame, ready: Ready): Effect.fn.Return<TaskEnd, never, unknown> {
+  const kept = frame.log.pending.get(ready.task)
+  if (kept !== undefined) {
+    const decoded = decodeUpdate(frame.graph, kept.update ?? {})
+    if (Result.isSuccess(decoded)) {
+      return { _tag: "Result", result: kept, finished: toFinished(frame.graph, kept), update: decoded.success }
+    }
+    const thread = frame.run.journal?.thread ?? ""
+    return failed(new GraphChanged({ thread, graph: frame.graph.name, differences: decoded.failure }))
+  }
+  const node = frame.graph.nodes[ready.node]!
+  let attempt = 0
+  const { emit } = frame.run
+  const tried = Effect.suspend(() => {
+    const task = makeTask(frame, ready, ++attempt)
+    inside.set(task, frame)
+    const one = Effect.provideService(Effect.suspend(() => node.run(ready.input)), Task.Current, task)
+    if (emit === undefined) return one
+    const { path, step } = frame
+    return Effect.andThen(
+      emit({ _tag: "TaskStarted", path, step, task: ready.task, node: ready.node, attempt }),
+      one
+    )
+  })
+  const exit = yield* Effect.exit(node.policy === undefined ? tried : Policy.apply(tried, node.policy))
+  return toEnd(frame, ready, exit)
+})
+
+const failed = (error: unknown): TaskEnd => ({ _tag: "Failed", cause: Cause.fail(error) })
+
+const toEnd = (frame: Frame, { node, task }: Ready, exit: Exit.Exit<unknown, unknown>): TaskEnd => {
+  if (Exit.isSuccess(exit)) {
+    const checked = encodeUpdate(frame.graph, node, exit.value, frame.run.journal !== undefined)
+    if (Result.isFailure(checked)) return failed(checked.failure)
+    const { json = {}, typed } = checked.success
+    return { _tag: "Result", result: { task, node, update: json }, finished: { task, node, failure: undefined }, update: typed }
+  }
+  const error = exit.cause.reasons.length === 1 && exit.cause.reasons[0]!._tag === "Fail"
+    ? exit.cause.reasons[0]!.error
+    : undefined
+  if (error instanceof Task.Suspended) return { _tag: "Waiting", asks: error.asks }
+  const tag = tagOf(error)
+  if (tag === undefined || !Object.hasOwn(frame.graph.onError, tag)) return { _tag: "Failed", cause: exit.cause }
+  const failure = { tag, error: encodeError(frame.graph, tag, error) }
+  return {
+    _tag: "Result",
+    result: { task, node, failure },
+    finished: { task, node, failure: { tag, error } },
+    update: {}
+  }
+}
+
+// A node that takes the error has a schema for it; any other error route only needs to be told apart in the journal.
+const encodeError = (graph: Compiled, tag: string, error: unknown): Schema.Json => {
+  const encoded = graph.nodes[graph.onError[tag]!]?.errorCodec?.encode(error)
+  return encoded !== undefined && Exit.isSuccess(encoded)
+    ? (encoded.value as Schema.Json)
+    : { _tag: tag, message: error instanceof Error ? error.message : String(error) }
+}
+
+const makeTask = (frame: Frame, { node, task }: Ready, attempt: number): Task.Task => {
+  const { log, path, run, step } = frame
+  const journal = run.journal
+  const asked = new Map<string, number>()
+  const write = (entry: Entry) => (journal === undefined ? Effect.void : journal.append([entry]))
+  return {
+    thread: journal?.thread,
+    path,
+    step,
+    node,
+    task,
+    attempt,
+    key: `${journal?.thread ?? ""}:${framePath(path, task, step)}`,
+    recorded: (key) => log.recorded.get(factKey(task, key)),
+    intended: (key) => log.intended.has(factKey(task, key)),
+    record: (key, value) =>
+      Effect.map(write({ _tag: "Recorded", path, step, task, key, value }), () => {
+        log.recorded.set(factKey(task, key), value)
+      }),
+    intend: (key, detail) =>
+      Effect.map(write({ _tag: "Intent", path, step, task, key, detail }), () => {
+        log.intended.add(factKey(task, key))
+      }),
+    ask: Effect.fnUntraced(function*(name, kind, question) {
+      const count = (asked.get(name) ?? 0) + 1
+      asked.set(name, count)
+      const ask = `${framePath(path, task, step)}${name}${count > 1 ? `#${count}` : ""}`
+      if (journal === undefined) return yield* new Task.Suspended({ asks: [ask] })
+      const answer = journal.replay.answers.get(ask)
+      if (answer !== undefined) return answer
+      if (!journal.replay.asks.has(ask)) {
+        const open = { path, step, task, ask, name, kind, question }
+        yield* write({ _tag: "AskOpened", ...open })
+        journal.replay.asks.set(ask, open)
+      }
+      return yield* new Task.Suspended({ asks: [ask] })
+    }),
+    emit: run.emit
+  }
+}
+
+/** Values a patch would write, checked and encoded. */
+export const encodePatch = (graph: Compiled, updates: unknown): Result.Result<Values, unknown> =>
+  Result.map(startState(graph, updates, true), ({ json }) => json)
+

@@ -1,0 +1,120 @@
+// The pure core of the runtime: which tasks are next, and what their results make of the state.
+import * as Result from "effect/Result"
+import { ConcurrentUpdate, NodeContractViolated, UnknownRoute } from "../Errors.ts"
+import type { Choice, Compiled, Record_ } from "./compile.ts"
+
+/** A task that is ready to run. */
+export interface Ready {
+  readonly task: string
+  readonly node: string
+  readonly input: unknown
+  /** Tasks of one fan-out share its concurrency. */
+  readonly group: { readonly concurrency: number } | undefined
+}
+
+/** A task that is done, as planning sees it. */
+export interface Finished {
+  readonly task: string
+  readonly node: string
+  readonly failure: { readonly tag: string; readonly error: unknown } | undefined
+}
+
+/**
+ * The tasks that follow from the state and the tasks of the step before (`undefined`: the start), in a fixed order. A
+ * node that several lead to is ready once. A fan-out of no items goes on after its target.
+ */
+export const plan = (
+  graph: Compiled,
+  state: Record_,
+  finished: ReadonlyArray<Finished> | undefined
+): Result.Result<ReadonlyArray<Ready>, UnknownRoute> => {
+  const ready = new Map<string, Ready>()
+  const followed = new Set<string>()
+  const unknown = (node: string, target: unknown) =>
+    new UnknownRoute({ node, target: String(target), known: Object.keys(graph.nodes) })
+
+  const follow = (from: string): UnknownRoute | undefined => {
+    if (followed.has(from)) return undefined
+    followed.add(from)
+    return go(from, graph.edges[from]!.choose(state))
+  }
+  const go = (from: string, choice: Choice): UnknownRoute | undefined => {
+    if (typeof choice === "string") {
+      if (choice === "end") return undefined
+      if (!Object.hasOwn(graph.nodes, choice)) return unknown(from, choice)
+      ready.set(choice, { task: choice, node: choice, input: state, group: undefined })
+      return undefined
+    }
+    if (Array.isArray(choice)) {
+      for (const target of choice as ReadonlyArray<string>) {
+        const failure = go(from, target)
+        if (failure !== undefined) return failure
+      }
+      return undefined
+    }
+    if (typeof choice !== "object" || choice === null || !("items" in choice)) return unknown(from, choice)
+    if (!Object.hasOwn(graph.nodes, choice.target)) return unknown(from, choice.target)
+    if (choice.items.length === 0) return follow(choice.target)
+    const group = choice.concurrency === undefined ? undefined : { concurrency: choice.concurrency }
+    choice.items.forEach((input, index) => {
+      const task = `${choice.target}[${choice.keys[index]}]`
+      // Two items with one key would share a name in the journal; the index tells them apart.
+      const name = ready.has(task) ? `${choice.target}[${choice.keys[index]}#${index}]` : task
+      ready.set(name, { task: name, node: choice.target, input, group })
+    })
+    return undefined
+  }
+
+  let failure: UnknownRoute | undefined
+  if (finished === undefined) failure = follow("start")
+  else {
+    for (const { failure: routed, node } of finished) {
+      failure = routed === undefined ? follow(node) : route(routed)
+      if (failure !== undefined) break
+    }
+  }
+  return failure === undefined ? Result.succeed(Array.from(ready.values())) : Result.fail(failure)
+
+  function route(routed: { readonly tag: string; readonly error: unknown }): UnknownRoute | undefined {
+    const target = graph.onError[routed.tag] ?? "end"
+    if (target === "end") return undefined
+    const input = graph.nodes[target]!.accepts(routed.error) ? routed.error : state
+    if (!ready.has(target)) ready.set(target, { task: target, node: target, input, group: undefined })
+    return undefined
+  }
+}
+
+/** An update in its place: the task that made it. */
+export interface TaskUpdate {
+  readonly task: string
+  readonly node: string
+  readonly update: Record_
+}
+
+/** Folds the updates of a step into the state, in the order given. */
+export const fold = (
+  graph: Compiled,
+  state: Record_,
+  updates: ReadonlyArray<TaskUpdate>
+): Result.Result<Record_, ConcurrentUpdate | NodeContractViolated> => {
+  const next: Record<string, unknown> = { ...state }
+  const writers = updates.length > 1 ? new Map<string, string>() : undefined
+  for (const { node, task, update } of updates) {
+    for (const channel of Object.keys(update)) {
+      const { exclusive, reduce } = graph.channels[channel]!
+      if (exclusive && writers !== undefined) {
+        const other = writers.get(channel)
+        if (other !== undefined) return Result.fail(new ConcurrentUpdate({ channel, tasks: [other, task] }))
+        writers.set(channel, task)
+      }
+      try {
+        next[channel] = reduce(next[channel], update[channel])
+      } catch (error) {
+        return Result.fail(
+          new NodeContractViolated({ node, part: `the reducer of channel "${channel}"`, issue: String(error) })
+        )
+      }
+    }
+  }
+  return Result.succeed(next)
+}

@@ -1,0 +1,189 @@
+/**
+ * OpenAI's models as an `effect/ai` `LanguageModel`.
+ *
+ * Two wire protocols, one service: the Responses API (the default), and Chat Completions for servers that are compatible
+ * with OpenAI behind a base URL.
+ *
+ * - A failure is an `AiError`: `isRetryable` and `retryAfter` are set from what the server said, and nothing is retried here.
+ * - Interrupting a call, or closing a stream early, aborts the HTTP request.
+ * - A stream that ends before its last event fails; it is never a short answer.
+ *
+ * **Gotchas**
+ *
+ * - Responses are not stored at OpenAI unless `store` is set. Reasoning then travels encrypted in the prompt.
+ * - Tools are strict where their schema has a strict form, else plain; `Tool.Strict` on a tool decides otherwise.
+ * - A refusal is text with finish reason `content-filter`; where an object was asked for it is a `ContentPolicyError`.
+ * - With `toolCallValidation: "deferred"` a call whose arguments are malformed JSON carries the text as its parameters.
+ */
+import type * as AiError from "effect/ai/AiError"
+import * as IdGenerator from "effect/ai/IdGenerator"
+import * as LanguageModel from "effect/ai/LanguageModel"
+import * as Model from "effect/ai/Model"
+import { toCodecOpenAI } from "effect/ai/OpenAiStructuredOutput"
+import type * as Response from "effect/ai/Response"
+import { addGenAIAnnotations } from "effect/ai/Telemetry"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import { dual } from "effect/Function"
+import * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
+import * as ChatParts from "./internal/chatParts.ts"
+import * as ChatRequest from "./internal/chatRequest.ts"
+import * as ChatWire from "./internal/chatWire.ts"
+import type { RequestContext } from "./internal/errors.ts"
+import * as ResponsesParts from "./internal/responsesParts.ts"
+import * as ResponsesRequest from "./internal/responsesRequest.ts"
+import * as ResponsesWire from "./internal/responsesWire.ts"
+import { compact, type Settings } from "./internal/settings.ts"
+import * as Tools from "./internal/tools.ts"
+import * as Transport from "./internal/transport.ts"
+import { OpenAiClient } from "./OpenAiClient.ts"
+
+export type { Settings } from "./internal/settings.ts"
+
+/** Which wire protocol to speak. */
+export type Api = "responses" | "chat"
+
+/** What a model is made from. */
+export interface Options {
+  /** The model's name at the provider, for example `gpt-5.1`. */
+  readonly model: string
+  /** Default: `responses`. */
+  readonly api?: Api | undefined
+  /** The settings of every request; {@link CurrentSettings} overrides single ones. */
+  readonly config?: Settings | undefined
+}
+
+/** The settings of the requests made in a fiber, over those of the layer. */
+export const CurrentSettings = Context.Reference<Settings>("selvage/openai/OpenAiLanguageModel/CurrentSettings", {
+  defaultValue: () => ({})
+})
+
+/** Runs an effect with settings added to its requests. */
+export const withSettings: {
+  (settings: Settings): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  <A, E, R>(self: Effect.Effect<A, E, R>, settings: Settings): Effect.Effect<A, E, R>
+} = dual(2, <A, E, R>(self: Effect.Effect<A, E, R>, settings: Settings): Effect.Effect<A, E, R> =>
+  Effect.flatMap(Effect.service(CurrentSettings), (current) =>
+    Effect.provideService(self, CurrentSettings, { ...current, ...settings })
+  )
+)
+
+type Part = Response.PartEncoded | Response.StreamPartEncoded
+
+/** Makes the service. */
+export const make = Effect.fnUntraced(function* (
+  options: Options
+): Effect.fn.Return<LanguageModel.LanguageModel, never, OpenAiClient> {
+  const client = yield* OpenAiClient
+  const { model } = options
+  const api = options.api ?? "responses"
+  const path = api === "responses" ? "/responses" : "/chat/completions"
+
+  const prepare = Effect.fnUntraced(function* (
+    method: RequestContext["method"],
+    request: LanguageModel.ProviderOptions
+  ): Effect.fn.Return<ResponsesParts.Conversion & { readonly settings: Settings }, AiError.AiError> {
+    const settings = { ...options.config, ...(yield* CurrentSettings) }
+    const context: RequestContext = {
+      method,
+      url: `${client.sdk.baseURL.replace(/\/+$/, "")}${path}`,
+      redact: client.redact
+    }
+    addGenAIAnnotations(request.span, {
+      provider: { name: "openai" },
+      operation: { name: "chat" },
+      output: { type: request.responseFormat.type },
+      request: {
+        model,
+        ...compact({
+          temperature: settings.temperature,
+          topP: settings.topP,
+          maxTokens: settings.maxOutputTokens
+        })
+      }
+    })
+    return {
+      settings,
+      context,
+      options: request,
+      tools: yield* Tools.prepareAll(request, context)
+    }
+  })
+
+  const annotate = (request: LanguageModel.ProviderOptions, part: Part): void => {
+    if (part.type === "response-metadata") {
+      addGenAIAnnotations(request.span, { response: { id: part.id, model: part.modelId } })
+    }
+    if (part.type === "finish") {
+      addGenAIAnnotations(request.span, {
+        response: { finishReasons: [part.reason] },
+        usage: {
+          inputTokens: part.usage.inputTokens.total,
+          outputTokens: part.usage.outputTokens.total
+        }
+      })
+    }
+  }
+
+  const generate = Effect.fnUntraced(function* (request: LanguageModel.ProviderOptions) {
+    const conversion = yield* prepare("generateText", request)
+    const { context, settings, tools } = conversion
+    if (api === "chat") {
+      const body = yield* ChatRequest.make(model, settings, request, tools, context)
+      const answer = yield* Transport.request(client, context, ChatWire.Completion, (signal) =>
+        client.sdk.chat.completions.create(body, { signal }).asResponse()
+      )
+      return yield* ChatParts.fromBody(answer, conversion, yield* IdGenerator.IdGenerator)
+    }
+    const body = yield* ResponsesRequest.make(model, settings, request, tools, context)
+    const answer = yield* Transport.request(client, context, ResponsesWire.Body, (signal) =>
+      client.sdk.responses.create(body, { signal }).asResponse()
+    )
+    return yield* ResponsesParts.fromBody(answer, conversion)
+  })
+
+  const stream = Effect.fnUntraced(function* (request: LanguageModel.ProviderOptions) {
+    const conversion = yield* prepare("streamText", request)
+    const { context, settings, tools } = conversion
+    if (api === "chat") {
+      const body = yield* ChatRequest.make(model, settings, request, tools, context)
+      const machine = ChatParts.machine(conversion, yield* IdGenerator.IdGenerator)
+      return Transport.events(client, context, ChatWire.Chunk, machine, (signal) =>
+        client.sdk.chat.completions.create(
+          { ...body, stream: true, stream_options: { include_usage: true } },
+          { signal }
+        )
+      )
+    }
+    const body = yield* ResponsesRequest.make(model, settings, request, tools, context)
+    return Transport.events(client, context, ResponsesWire.Event, ResponsesParts.machine(conversion), (signal) =>
+      client.sdk.responses.create({ ...body, stream: true }, { signal })
+    )
+  })
+
+  return yield* LanguageModel.make({
+    codecTransformer: toCodecOpenAI,
+    supportsSystemMessagesInHistory: Effect.succeed(true),
+    generateText: (request) =>
+      Effect.tap(generate(request), (parts) => Effect.sync(() => parts.forEach((part) => annotate(request, part)))),
+    streamText: (request) =>
+      Stream.unwrap(stream(request)).pipe(
+        Stream.mapArray((parts) => {
+          for (const part of parts) annotate(request, part)
+          return parts
+        })
+      )
+  })
+})
+
+/** A `LanguageModel` over the client. */
+export const layer = (options: Options): Layer.Layer<LanguageModel.LanguageModel, never, OpenAiClient> =>
+  Layer.effect(LanguageModel.LanguageModel, make(options))
+
+/** The same as an `effect/ai` `Model`, which also provides its provider's and its own name. */
+export const model = (
+  name: string,
+  options: Omit<Options, "model"> = {}
+): Model.Model<"openai", LanguageModel.LanguageModel, OpenAiClient> =>
+  Model.make("openai", name, layer({ ...options, model: name }))

@@ -1,0 +1,218 @@
+/**
+ * From what the SDK throws to the reasons of `AiError`. Every text that goes into an error passes the client's `redact`.
+ */
+import { APIConnectionError, APIConnectionTimeoutError, APIError, APIUserAbortError } from "openai"
+import * as AiError from "effect/ai/AiError"
+import * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+
+/** The request an error belongs to. */
+export interface RequestContext {
+  readonly method: "generateText" | "streamText"
+  readonly url: string
+  readonly redact: (text: string) => string
+}
+
+const maxBody = 2000
+
+/** An `AiError` of this module for a reason. */
+export const make = (context: Pick<RequestContext, "method">, reason: AiError.AiErrorReason): AiError.AiError =>
+  AiError.make({ module: "OpenAiLanguageModel", method: context.method, reason })
+
+/** A connection that broke, timed out, or was never made. */
+export const network = (context: RequestContext, description: string): AiError.AiError =>
+  make(
+    context,
+    new AiError.NetworkError({
+      reason: "TransportError",
+      method: "POST",
+      url: context.url,
+      description: context.redact(description)
+    })
+  )
+
+/** An answer that does not follow the protocol. */
+export const invalidResponse = (context: RequestContext, description: string): AiError.AiError =>
+  make(context, new AiError.InvalidResponseError({ description: context.redact(description) }))
+
+const seconds = /^\d+(\.\d+)?$/
+
+/**
+ * The delay a server asks for: `retry-after-ms`, else `retry-after` as seconds or as a date. A date is measured against
+ * the server's own `date` header where there is one, so a skewed local clock does no harm.
+ */
+export const retryAfter = (headers: Headers | undefined, now: number): Duration.Duration | undefined => {
+  const millis = headers?.get("retry-after-ms")?.trim()
+  if (millis !== undefined && seconds.test(millis)) return Duration.millis(Number(millis))
+  const value = headers?.get("retry-after")?.trim()
+  if (value === undefined) return undefined
+  if (seconds.test(value)) return Duration.seconds(Number(value))
+  const at = Date.parse(value)
+  if (Number.isNaN(at)) return undefined
+  const served = Date.parse(headers?.get("date") ?? "")
+  return Duration.millis(Math.max(0, at - (Number.isNaN(served) ? now : served)))
+}
+
+// An allowlist: cookies and proxy headers have no place in an error.
+const keepHeader = (name: string): boolean =>
+  name === "x-request-id" ||
+  name === "content-type" ||
+  name.startsWith("retry-after") ||
+  name.startsWith("x-ratelimit-")
+
+/** The response headers worth keeping. */
+export const pickHeaders = (headers: Headers): Record<string, string> =>
+  Object.fromEntries([...headers.entries()].filter(([name]) => keepHeader(name)))
+
+/** What the API says about a failure, in an error body, an `error` event, or `response.error`. */
+export const ErrorBody = Schema.Struct({
+  message: Schema.optional(Schema.NullOr(Schema.String)),
+  type: Schema.optional(Schema.NullOr(Schema.String)),
+  code: Schema.optional(Schema.NullOr(Schema.Union([Schema.String, Schema.Finite]))),
+  param: Schema.optional(Schema.NullOr(Schema.String))
+})
+
+const decodeBody = Schema.decodeUnknownOption(ErrorBody)
+
+const policyCodes = new Set([
+  "content_filter",
+  "content_policy_violation",
+  "cyber_policy",
+  "bio_policy",
+  "image_content_policy_violation"
+])
+const quotaCodes = new Set(["insufficient_quota", "billing_hard_limit_reached", "billing_not_active"])
+const requestCodes = new Set(["invalid_prompt", "invalid_request_error", "context_length_exceeded", "model_not_found"])
+
+type Failure = {
+  readonly status: number | undefined
+  readonly headers: Headers | undefined
+  readonly body: unknown
+  readonly message: string
+}
+
+const reasonOf = (failure: Failure, context: RequestContext, now: number): AiError.AiErrorReason => {
+  const body = Option.getOrUndefined(decodeBody(failure.body))
+  const code = body?.code === null || body?.code === undefined ? undefined : String(body.code)
+  const kind = code ?? body?.type ?? undefined
+  const { status, headers } = failure
+  const text = failure.body === undefined || failure.body === null ? undefined : JSON.stringify(failure.body)
+  const http =
+    status === undefined || headers === undefined
+      ? undefined
+      : {
+          response: { status, headers: pickHeaders(headers) },
+          ...(text === undefined ? undefined : { body: context.redact(text).slice(0, maxBody) })
+        }
+  const description = AiError.buildErrorDescription({
+    status: status ?? 0,
+    message: context.redact(body?.message ?? failure.message),
+    method: "POST",
+    url: context.url,
+    errorCode: code,
+    errorType: body?.type,
+    requestId: headers?.get("x-request-id"),
+    body: undefined
+  })
+  const delay = retryAfter(headers, now)
+  const common = http === undefined ? {} : { http }
+  const rateLimit = () =>
+    new AiError.RateLimitError({
+      ...common,
+      ...(delay === undefined ? undefined : { retryAfter: delay }),
+      metadata: { openai: { description } }
+    })
+
+  if (kind !== undefined && policyCodes.has(kind)) return new AiError.ContentPolicyError({ ...common, description })
+  if (kind !== undefined && quotaCodes.has(kind)) {
+    return new AiError.QuotaExhaustedError({ ...common, metadata: { openai: { description } } })
+  }
+  if (status === 401) {
+    const expired = kind !== undefined && kind.includes("expired")
+    return new AiError.AuthenticationError({
+      ...common,
+      kind: expired ? "ExpiredKey" : "InvalidKey",
+      description
+    })
+  }
+  if (status === 403) {
+    return new AiError.AuthenticationError({
+      ...common,
+      kind: "InsufficientPermissions",
+      description
+    })
+  }
+  // A server that says when to come back is, to its caller, a rate limit: only that reason can carry the delay.
+  if (status === 429 || kind === "rate_limit_exceeded" || (status === 503 && delay !== undefined)) return rateLimit()
+  if (status === 408 || status === 409 || (status !== undefined && status >= 500)) {
+    return new AiError.InternalProviderError({ ...common, description })
+  }
+  if ((status !== undefined && status >= 400) || (kind !== undefined && requestCodes.has(kind))) {
+    return new AiError.InvalidRequestError({
+      ...common,
+      ...(body?.param ? { parameter: body.param } : undefined),
+      description
+    })
+  }
+  // Without a status it came inside a stream that had begun well: the provider's trouble, and worth another try.
+  return status === undefined
+    ? new AiError.InternalProviderError({ description })
+    : new AiError.UnknownError({ ...common, description })
+}
+
+/** The error for a failure reported inside a successful HTTP response. */
+export const fromBody = (
+  context: RequestContext,
+  body: typeof ErrorBody.Type | undefined,
+  fallback: string
+): AiError.AiError =>
+  make(context, reasonOf({ status: undefined, headers: undefined, body, message: fallback }, context, 0))
+
+const causes = (error: unknown): string => {
+  const messages: Array<string> = []
+  let current: unknown = error
+  while (current instanceof Error && messages.length < 4) {
+    const code = "code" in current && typeof current.code === "string" ? ` (${current.code})` : ""
+    messages.push(`${current.message}${code}`)
+    current = current.cause
+  }
+  return messages.join(": ")
+}
+
+/** The error for anything the SDK or `fetch` threw. */
+export const fromThrown = (thrown: unknown, context: RequestContext, now: number): AiError.AiError => {
+  if (AiError.isAiError(thrown)) return thrown
+  if (thrown instanceof APIConnectionTimeoutError) return network(context, "The request timed out")
+  if (thrown instanceof APIUserAbortError) return network(context, "The request was aborted")
+  if (thrown instanceof APIConnectionError) return network(context, causes(thrown))
+  if (thrown instanceof APIError) {
+    return make(
+      context,
+      reasonOf(
+        {
+          status: thrown.status,
+          headers: thrown.headers,
+          body: thrown.error,
+          message: thrown.message
+        },
+        context,
+        now
+      )
+    )
+  }
+  if (thrown instanceof SyntaxError)
+    return invalidResponse(context, `The server sent malformed JSON: ${thrown.message}`)
+  if (thrown instanceof TypeError && "code" in thrown && thrown.code === "ERR_INVALID_URL") {
+    return make(
+      context,
+      new AiError.NetworkError({
+        reason: "InvalidUrlError",
+        method: "POST",
+        url: context.url,
+        description: "The base URL is not a URL"
+      })
+    )
+  }
+  return network(context, thrown instanceof Error ? causes(thrown) : "The request failed")
+}
