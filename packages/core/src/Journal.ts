@@ -44,13 +44,13 @@ export interface ThreadInfo {
 export class Journal extends Context.Service<Journal, {
   /**
    * Appends entries after `expected`, the sequence number of the last entry the caller knows (0: the thread is new).
-   * Succeeds with the new head. All entries stand, or none.
+   * Succeeds with the entries in their places. All of them stand, or none.
    */
   readonly append: (
     thread: string,
     expected: number,
     entries: readonly [Entry, ...ReadonlyArray<Entry>]
-  ) => Effect.Effect<number, JournalConflict | JournalUnavailable>
+  ) => Effect.Effect<ReadonlyArray<Sequenced>, JournalConflict | JournalUnavailable>
   /** The entries with `after < seq <= until`, in order. */
   readonly read: (
     thread: string,
@@ -85,6 +85,10 @@ export const graphOf = (entries: ReadonlyArray<Entry>): string | undefined => {
   return undefined
 }
 
+/** Entries in their places after `head`. Pure. */
+export const place = (entries: ReadonlyArray<Entry>, head: number, at: number): ReadonlyArray<Sequenced> =>
+  entries.map((entry, index) => ({ seq: head + index + 1, at, entry }))
+
 interface Kept {
   info: ThreadInfo
   readonly entries: Array<Sequenced>
@@ -100,7 +104,7 @@ export const layerMemory: Layer.Layer<Journal> = Layer.effect(
         const kept = threads.get(thread)
         return kept === undefined ? Effect.fail(new ThreadNotFound({ thread })) : Effect.succeed(kept)
       })
-    const write = (thread: string, at: number, entries: ReadonlyArray<Entry>): number => {
+    const write = (thread: string, at: number, entries: ReadonlyArray<Entry>): ReadonlyArray<Sequenced> => {
       let kept = threads.get(thread)
       if (kept === undefined) {
         kept = {
@@ -109,7 +113,8 @@ export const layerMemory: Layer.Layer<Journal> = Layer.effect(
         }
         threads.set(thread, kept)
       }
-      for (const entry of entries) kept.entries.push({ seq: kept.entries.length + 1, at, entry })
+      const written = place(entries, kept.entries.length, at)
+      for (const sequenced of written) kept.entries.push(sequenced)
       kept.info = {
         ...kept.info,
         graph: graphOf(entries) ?? kept.info.graph,
@@ -117,7 +122,7 @@ export const layerMemory: Layer.Layer<Journal> = Layer.effect(
         head: kept.entries.length,
         updatedAt: at
       }
-      return kept.entries.length
+      return written
     }
     return Journal.of({
       append: (thread, expected, entries) =>
@@ -153,7 +158,8 @@ export const layerMemory: Layer.Layer<Journal> = Layer.effect(
           },
           entries: prefix
         })
-        return write(as, now, [{ _tag: "Forked", from, at }])
+        write(as, now, [{ _tag: "Forked", from, at }])
+        return at + 1
       }),
       remove: (thread) => Effect.map(find(thread), () => void threads.delete(thread))
     })

@@ -67,6 +67,12 @@ export const make = <A, Encoded, Update, E, R>(
   run: (input: A) => Effect.Effect<Update, E, R>
 ): Node<A, Update, E, R> => ({ [TypeId]: brand, kind: "task", input, graph: undefined, run })
 
+/** Gives a node an input schema of its own, so that it can be the target of a fan-out. */
+export const withInput = <A, Encoded, Update, E, R>(
+  input: Schema.Codec<A, Encoded>,
+  self: Node<A, Update, E, R>
+): Node<A, Update, E, R> => ({ ...self, input })
+
 /** The implementation of a node service. */
 export type Handler<Input, Output, E, R = never> = (input: Input) => Effect.Effect<Output, E, R>
 

@@ -23,7 +23,7 @@ import {
   ThreadExists,
   ThreadNotFound
 } from "./Errors.ts"
-import { graphOf, Journal, type Status, statusAfter, type ThreadInfo } from "./Journal.ts"
+import { graphOf, Journal, place, type Status, statusAfter, type ThreadInfo } from "./Journal.ts"
 
 const migrations = Migrator.fromRecord({
   "0001_journal": Effect.gen(function*() {
@@ -121,7 +121,7 @@ const make = Effect.gen(function*() {
           const actual = (yield* find(thread))?.head ?? 0
           return yield* new JournalConflict({ thread, expected, actual })
         }
-        return expected + entries.length
+        return place(entries, expected, at)
       }
     ),
     read: Effect.fnUntraced(function*(thread, range) {

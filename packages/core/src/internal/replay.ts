@@ -1,6 +1,8 @@
 // Folds a journal into what a run needs to go on: frames with their steps, facts of tasks under way, asks, answers.
 import type { Entry, GraphShape, Sequenced, TaskResult, Values } from "../Entry.ts"
 import type * as Schema from "effect/Schema"
+import type { Record_ } from "./compile.ts"
+import type { Finished } from "./step.ts"
 
 /** What changed a frame's state, in order. */
 export type Change =
@@ -11,6 +13,8 @@ export type Change =
 /** What the journal holds of one frame. */
 export interface FrameLog {
   readonly shape: GraphShape | undefined
+  /** What a run has folded already; the changes come after it. */
+  base: { readonly state: Record_; readonly step: number; readonly finished: ReadonlyArray<Finished> | undefined } | undefined
   readonly changes: Array<Change>
   /** Results of tasks of the step under way. */
   readonly pending: Map<string, TaskResult>
@@ -38,6 +42,8 @@ export interface Replay {
   runKey: string | undefined
   readonly runs: Set<string>
   outcome: "unfinished" | "done" | "failed" | "waiting"
+  /** An answer came in from outside while a run was under way. */
+  answered: boolean
 }
 
 export const factKey = (task: string, key: string) => `${task}\u0000${key}`
@@ -46,6 +52,7 @@ export const framePath = (path: string, task: string, step: number) => `${path}$
 
 export const emptyFrame = (shape?: GraphShape): FrameLog => ({
   shape,
+  base: undefined,
   changes: [],
   pending: new Map(),
   recorded: new Map(),
@@ -60,7 +67,8 @@ export const emptyReplay = (): Replay => ({
   input: undefined,
   runKey: undefined,
   runs: new Set(),
-  outcome: "unfinished"
+  outcome: "unfinished",
+  answered: false
 })
 
 const frameAt = (replay: Replay, path: string, shape?: GraphShape): FrameLog => {
@@ -141,6 +149,3 @@ export const replay = (into: Replay, entries: ReadonlyArray<Sequenced>): Replay 
   }
   return into
 }
-
-/** The results that are merged into a TaskCompleted or StepCommitted. */
-export type { TaskResult }

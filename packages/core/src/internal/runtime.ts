@@ -5,7 +5,7 @@ import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
-import type { Entry, TaskResult, Values } from "../Entry.ts"
+import type { Entry, TaskResult } from "../Entry.ts"
 import { GraphChanged } from "../Errors.ts"
 import type { Live } from "../Event.ts"
 import * as Policy from "../Policy.ts"
@@ -25,7 +25,7 @@ export interface Run {
 }
 
 /** A graph under way: its state, and what finished last. */
-interface Frame {
+export interface Frame {
   readonly run: Run
   readonly graph: Compiled
   readonly path: string
@@ -78,9 +78,8 @@ export const runNested = Effect.fnUntraced(function*(
   const log = journal.replay.frames.get(path)
   if (log !== undefined) return yield* runFrame(yield* Effect.fromResult(restore(parent.run, graph, path, log)))
   const { json, state } = yield* Effect.fromResult(startState(graph, input, true))
-  const started = emptyFrame(graph.shape)
-  journal.replay.frames.set(path, started)
   yield* journal.append([{ _tag: "FrameStarted", path, graph: graph.shape, input: json }])
+  const started = journal.replay.frames.get(path) ?? emptyFrame(graph.shape)
   return yield* runFrame({ run: parent.run, graph, path, log: started, state, step: 0, finished: undefined })
 })
 
@@ -90,15 +89,13 @@ export const restore = (
   graph: Compiled,
   path: string,
   log: FrameLog
-): Result.Result<Frame, GraphChanged | Task.Suspended> => {
+): Result.Result<Frame, GraphChanged> => {
   const thread = run.journal?.thread ?? ""
   const changed = (differences: ReadonlyArray<string>) =>
     Result.fail(new GraphChanged({ thread, graph: graph.name, differences }))
   const differences = log.shape === undefined ? [] : shapeDifferences(log, graph)
   if (differences.length > 0) return changed(differences)
-  let state = graph.initial
-  let step = 0
-  let finished: ReadonlyArray<Finished> | undefined
+  let { finished, state, step } = log.base ?? { state: graph.initial, step: 0, finished: undefined }
   for (const change of log.changes) {
     const updates: Array<TaskUpdate> = []
     const results = change._tag === "Step" ? change.results : [{
@@ -129,7 +126,7 @@ const shapeDifferences = (log: FrameLog, graph: Compiled): ReadonlyArray<string>
   const differences: Array<string> = []
   if (shape.name !== graph.name) differences.push(`it was started with graph "${shape.name}"`)
   const nodes = new Set<string>(log.pending.size === 0 ? [] : Array.from(log.pending.values(), ({ node }) => node))
-  const last = log.changes.at(-1)
+  const last = log.changes.findLast((change) => change._tag !== "Patch")
   if (last?._tag === "Step") for (const { node } of last.results) nodes.add(node)
   for (const node of nodes) {
     if (!(node in graph.nodes)) differences.push(`it stands at node "${node}", which the graph does not have`)
@@ -179,10 +176,9 @@ const commit = Effect.fnUntraced(function*(
   const results = ends.flatMap(({ result }) => (log.pending.has(result.task) ? [] : [result]))
   const tasks = ends.map(({ result }) => result.task)
   yield* run.journal.append([{ _tag: "StepCommitted", path: frame.path, step: frame.step, tasks, results }])
-  log.pending.clear()
-  log.recorded.clear()
-  log.intended.clear()
-  for (const task of tasks) run.journal.replay.frames.delete(framePath(frame.path, task, frame.step))
+  // The state stands for everything before it, so that a long run does not keep its history in memory.
+  log.base = { state: frame.state, step: frame.step, finished: frame.finished }
+  log.changes.length = 0
 })
 
 /** Runs the tasks of a step; siblings of a failed task finish, and what finished before the last is journaled at once. */
@@ -201,7 +197,6 @@ const runTasks = Effect.fnUntraced(function*(frame: Frame, ready: ReadonlyArray<
     if (frame.run.journal !== undefined && (left > 0 || !whole) && !frame.log.pending.has(task.task)) {
       const { path, step } = frame
       yield* frame.run.journal.append([{ _tag: "TaskCompleted", path, step, result: end.result }])
-      frame.log.pending.set(task.task, end.result)
     }
     return end
   })
@@ -313,14 +308,8 @@ const makeTask = (frame: Frame, { node, task }: Ready, attempt: number): Task.Ta
     key: `${journal?.thread ?? ""}:${framePath(path, task, step)}`,
     recorded: (key) => log.recorded.get(factKey(task, key)),
     intended: (key) => log.intended.has(factKey(task, key)),
-    record: (key, value) =>
-      Effect.map(write({ _tag: "Recorded", path, step, task, key, value }), () => {
-        log.recorded.set(factKey(task, key), value)
-      }),
-    intend: (key, detail) =>
-      Effect.map(write({ _tag: "Intent", path, step, task, key, detail }), () => {
-        log.intended.add(factKey(task, key))
-      }),
+    record: (key, value) => write({ _tag: "Recorded", path, step, task, key, value }),
+    intend: (key, detail) => write({ _tag: "Intent", path, step, task, key, detail }),
     ask: Effect.fnUntraced(function*(name, kind, question) {
       const count = (asked.get(name) ?? 0) + 1
       asked.set(name, count)
@@ -329,17 +318,10 @@ const makeTask = (frame: Frame, { node, task }: Ready, attempt: number): Task.Ta
       const answer = journal.replay.answers.get(ask)
       if (answer !== undefined) return answer
       if (!journal.replay.asks.has(ask)) {
-        const open = { path, step, task, ask, name, kind, question }
-        yield* write({ _tag: "AskOpened", ...open })
-        journal.replay.asks.set(ask, open)
+        yield* write({ _tag: "AskOpened", path, step, task, ask, name, kind, question })
       }
       return yield* new Task.Suspended({ asks: [ask] })
     }),
     emit: run.emit
   }
 }
-
-/** Values a patch would write, checked and encoded. */
-export const encodePatch = (graph: Compiled, updates: unknown): Result.Result<Values, unknown> =>
-  Result.map(startState(graph, updates, true), ({ json }) => json)
-
