@@ -86,7 +86,13 @@ type NodeUpdate<N> = N extends { readonly [Node.TypeId]: unknown; readonly run: 
 
 // A node whose update fits adds `unknown` to its property, which changes nothing; one that does not adds a type that
 // says what is wrong, so the compiler's error stands on the line of that node.
-type CheckUpdate<N, C extends Channel.Channels> = [NodeUpdate<N>] extends [infer A]
+type CheckUpdate<N, C extends Channel.Channels> = N extends (...args: never) => infer Returned
+  ? Returned extends Effect.Effect<infer A, unknown, unknown> ? CheckChannels<A, C>
+  : N extends { readonly [Node.TypeId]: unknown } ? CheckChannels<NodeUpdate<N>, C>
+  : { readonly "a node returns an Effect": Returned }
+  : CheckChannels<NodeUpdate<N>, C>
+
+type CheckChannels<Update, C extends Channel.Channels> = [Update] extends [infer A]
   ? [A] extends [void | undefined] ? unknown
   : [A] extends [Channel.Updates<C> | void | undefined]
     ? Exclude<KeysOf<A>, keyof C> extends never ? unknown

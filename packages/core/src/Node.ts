@@ -42,8 +42,11 @@ export interface Node<in Input, out Update, out E = never, out R = never> {
   readonly run: (input: Input) => Effect.Effect<Update, E, R>
 }
 
-/** A function of the state, used as a node as it stands. */
-export type Fn<State> = (state: State) => Effect.Effect<unknown, unknown, unknown>
+/**
+ * A function of the state, used as a node as it stands. What it returns must be an Effect; that is checked where the
+ * graph is made, because a result type here would turn type parameters that nothing else decides into `unknown`.
+ */
+export type Fn<State> = (state: State) => unknown
 
 /** Any node definition. */
 export interface Any {

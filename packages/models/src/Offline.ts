@@ -85,14 +85,30 @@ const choiceOf = (options: LanguageModel.ProviderOptions): Choice => {
   }
 }
 
-const validCalls = (group: ReadonlyArray<Call>): Effect.Effect<ReadonlyArray<Call>> =>
-  Effect.forEach(group, (call) => {
+const isJson = (value: unknown): boolean => {
+  if (value === null || typeof value === "string" || typeof value === "boolean") return true
+  if (typeof value === "number") return Number.isFinite(value)
+  if (Array.isArray(value)) return value.every(isJson)
+  if (typeof value !== "object") return false
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return (prototype === Object.prototype || prototype === null) && Object.values(value).every((entry) => isJson(entry))
+}
+
+/** The calls of a group whose arguments their tools accept, that fit through a wire, and that were not made before. */
+const validCalls = Effect.fnUntraced(function* (group: ReadonlyArray<Call>, conversation: Conversation) {
+  const made = new Set(conversation.observations.map((call) => call.tool + canonical(call.params)))
+  const valid: Array<Call> = []
+  for (const call of group) {
     const schema: unknown = call.tool.parametersSchema
-    if (!Schema.isSchema(schema)) return Effect.succeedSome(call)
-    return Effect.map(repair(schema as Schema.Top, call.params), Option.map((params) => ({ ...call, params })))
-  }).pipe(
-    Effect.map((calls) => calls.flatMap((call) => (Option.isSome(call) ? [call.value] : [])))
-  )
+    const params = Schema.isSchema(schema) ? yield* repair(schema, call.params) : Option.some(call.params)
+    if (Option.isNone(params) || !isJson(params.value)) continue
+    const key = call.name + canonical(params.value)
+    if (made.has(key)) continue
+    made.add(key)
+    valid.push({ ...call, params: params.value })
+  }
+  return valid
+})
 
 const structured = Effect.fnUntraced(function* (schema: Schema.Top, conversation: Conversation, now: number) {
   const { codec, jsonSchema } = yield* Effect.try({
@@ -101,7 +117,9 @@ const structured = Effect.fnUntraced(function* (schema: Schema.Top, conversation
       AiError.make({
         module: "Offline",
         method: "generateObject",
-        reason: new AiError.UnsupportedSchemaError({ description: `the output schema has no JSON form: ${String(cause)}` })
+        reason: new AiError.UnsupportedSchemaError({
+          description: `the output schema has no JSON form: ${String(cause)}`
+        })
       })
   })
   const facts = collect(conversation, conversation.observations)
@@ -115,7 +133,8 @@ const structured = Effect.fnUntraced(function* (schema: Schema.Top, conversation
     module: "Offline",
     method: "generateObject",
     reason: new AiError.UnsupportedSchemaError({
-      description: "the offline model found no value that fits the output schema; loosen its custom checks or use another model"
+      description:
+        "the offline model found no value that fits the output schema; loosen its custom checks or use another model"
     })
   })
 })
@@ -133,7 +152,7 @@ const turn = Effect.fnUntraced(function* (options: LanguageModel.ProviderOptions
   const decision = decide(conversation, choiceOf(options), now)
   let calls: ReadonlyArray<Call> = []
   for (const group of decision.groups) {
-    calls = yield* validCalls(group)
+    calls = yield* validCalls(group, conversation)
     if (calls.length > 0) break
   }
   const first = conversation.observations.length

@@ -21,9 +21,27 @@ const Offer = Schema.Struct({
   minimumOrder: Schema.Int
 })
 const Purchasing = Toolkit.make(
-  reading(Tool.make("check_stock", { description: "Units on hand and the reorder level of a product", parameters: sku, success: Schema.Unknown })),
-  reading(Tool.make("list_offers", { description: "What suppliers ask for a product", parameters: sku, success: Schema.Array(Offer) })),
-  reading(Tool.make("forecast_demand", { description: "Expected demand and the suggested order", parameters: sku, success: Schema.Unknown })),
+  reading(
+    Tool.make("check_stock", {
+      description: "Units on hand and the reorder level of a product",
+      parameters: sku,
+      success: Schema.Unknown
+    })
+  ),
+  reading(
+    Tool.make("list_offers", {
+      description: "What suppliers ask for a product",
+      parameters: sku,
+      success: Schema.Array(Offer)
+    })
+  ),
+  reading(
+    Tool.make("forecast_demand", {
+      description: "Expected demand and the suggested order",
+      parameters: sku,
+      success: Schema.Unknown
+    })
+  ),
   Tool.make("place_order", {
     description: "Orders units of a product from a supplier",
     parameters: Schema.Struct({
@@ -56,7 +74,8 @@ const warehouse = (over: Partial<Record<"check_stock" | "list_offers" | "forecas
         { supplierId: "S-04", unitPriceCents: 150, leadTimeDays: 1, minimumOrder: 1 }
       ]
     ),
-  forecast_demand: () => Effect.succeed(over.forecast_demand ?? { dailyDemand: 2.4, daysUntilStockout: 5, suggestedUnits: 60 }),
+  forecast_demand: () =>
+    Effect.succeed(over.forecast_demand ?? { dailyDemand: 2.4, daysUntilStockout: 5, suggestedUnits: 60 }),
   place_order: (params: { readonly units: number }) => Effect.succeed({ orderId: 17, units: params.units })
 })
 
@@ -89,7 +108,10 @@ describe("Offline", () => {
           { check_stock: { sku: "SKU-0042", onHand: 0, discontinued: true } }
         ]) {
           const run = yield* converse(Purchasing, warehouse(over), prompt("Restock SKU-0042"))
-          assert.notInclude(run.calls.map((call) => call.name), "place_order")
+          assert.notInclude(
+            run.calls.map((call) => call.name),
+            "place_order"
+          )
           const decision = yield* LanguageModel.generateObject({ prompt: run.prompt, schema: Decision })
           assert.deepInclude(decision.value, { order: false, supplierId: null, units: 0 })
         }
@@ -98,7 +120,10 @@ describe("Offline", () => {
 
     it.effect("answers a question without acting, and obeys a request not to act", () =>
       Effect.gen(function* () {
-        for (const words of ["Which supplier is the cheapest for SKU-0042?", "Look at SKU-0042 but do not place an order."]) {
+        for (const words of [
+          "Which supplier is the cheapest for SKU-0042?",
+          "Look at SKU-0042 but do not place an order."
+        ]) {
           const run = yield* converse(Purchasing, warehouse(), prompt(words))
           assert.deepStrictEqual(run.rounds, [["check_stock", "list_offers", "forecast_demand"]])
           assert.include(run.text, "Offline model (no intelligence, no cost)")
@@ -141,11 +166,18 @@ describe("Offline", () => {
     const Assistant = Toolkit.make(
       Tool.make("get_weather", {
         description: "Current weather of a city",
-        parameters: Schema.Struct({ city: Schema.String, units: Schema.optionalKey(Schema.Literals(["celsius", "fahrenheit"])) }),
+        parameters: Schema.Struct({
+          city: Schema.String,
+          units: Schema.optionalKey(Schema.Literals(["celsius", "fahrenheit"]))
+        }),
         success: Schema.Unknown
       }),
       reading(
-        Tool.make("list_events", { description: "Calendar events of a day", parameters: Schema.Struct({ date: Schema.String }), success: Schema.Unknown })
+        Tool.make("list_events", {
+          description: "Calendar events of a day",
+          parameters: Schema.Struct({ date: Schema.String }),
+          success: Schema.Unknown
+        })
       ),
       Tool.make("create_event", {
         description: "Creates a calendar event such as a meeting",
@@ -166,13 +198,18 @@ describe("Offline", () => {
     it.effect("asks only for the weather when only that is wanted", () =>
       Effect.gen(function* () {
         const run = yield* converse(Assistant, handlers, "What is the weather in Lisbon in fahrenheit?")
-        assert.deepStrictEqual(run.calls.map(({ name, params }) => [name, params]), [
-          ["get_weather", { city: "Lisbon", units: "fahrenheit" }]
-        ])
+        assert.deepStrictEqual(
+          run.calls.map(({ name, params }) => [name, params]),
+          [["get_weather", { city: "Lisbon", units: "fahrenheit" }]]
+        )
         assert.include(run.text, "temperature 21")
         const answer = yield* LanguageModel.generateObject({
           prompt: run.prompt,
-          schema: Schema.Struct({ city: Schema.String, temperature: Schema.Finite, sky: Schema.Literals(["rain", "clear"]) })
+          schema: Schema.Struct({
+            city: Schema.String,
+            temperature: Schema.Finite,
+            sky: Schema.Literals(["rain", "clear"])
+          })
         })
         assert.deepStrictEqual(answer.value, { city: "Lisbon", temperature: 21, sky: "clear" })
       }).pipe(Effect.provide(Offline.layer))
@@ -197,42 +234,89 @@ describe("Offline", () => {
 
   describe("an issue tracker", () => {
     const Tracker = Toolkit.make(
-      reading(Tool.make("search_issues", { description: "Finds issues by words", parameters: Schema.Struct({ query: Schema.String }), success: Schema.Unknown })),
-      reading(Tool.make("get_issue", { description: "One issue with its details", parameters: Schema.Struct({ id: Schema.Int }), success: Schema.Unknown })),
-      Tool.make("close_issue", { description: "Closes an issue", parameters: Schema.Struct({ issueId: Schema.Int, reason: Schema.Literals(["completed", "duplicate"]) }), success: Schema.Unknown })
+      reading(
+        Tool.make("search_issues", {
+          description: "Finds issues by words",
+          parameters: Schema.Struct({ query: Schema.String }),
+          success: Schema.Unknown
+        })
+      ),
+      reading(
+        Tool.make("get_issue", {
+          description: "One issue with its details",
+          parameters: Schema.Struct({ id: Schema.Int }),
+          success: Schema.Unknown
+        })
+      ),
+      Tool.make("close_issue", {
+        description: "Closes an issue",
+        parameters: Schema.Struct({ issueId: Schema.Int, reason: Schema.Literals(["completed", "duplicate"]) }),
+        success: Schema.Unknown
+      })
     )
     const handlers = {
-      search_issues: () => Effect.succeed({ issues: [{ id: 7, title: "Crash at start", createdAt: "2025-01-02" }, { id: 9, title: "Crash on exit", createdAt: "2025-06-01" }] }),
+      search_issues: () =>
+        Effect.succeed({
+          issues: [
+            { id: 7, title: "Crash at start", createdAt: "2025-01-02" },
+            { id: 9, title: "Crash on exit", createdAt: "2025-06-01" }
+          ]
+        }),
       get_issue: ({ id }: { readonly id: number }) => Effect.succeed({ id, title: "Crash", labels: ["bug"] }),
       close_issue: () => Effect.succeed({ closed: true })
     }
 
     it.effect("chains a search into the issue it means and closes that one", () =>
       Effect.gen(function* () {
-        const run = yield* converse(Tracker, handlers, 'Search the issues for "Crash" and close the newest issue as duplicate')
-        assert.deepStrictEqual(run.calls.map(({ name, params }) => [name, params]), [
-          ["search_issues", { query: "Crash" }],
-          ["get_issue", { id: 9 }],
-          ["close_issue", { issueId: 9, reason: "duplicate" }]
-        ])
+        const run = yield* converse(
+          Tracker,
+          handlers,
+          'Search the issues for "Crash" and close the newest issue as duplicate'
+        )
+        assert.deepStrictEqual(
+          run.calls.map(({ name, params }) => [name, params]),
+          [
+            ["search_issues", { query: "Crash" }],
+            ["get_issue", { id: 9 }],
+            ["close_issue", { issueId: 9, reason: "duplicate" }]
+          ]
+        )
       }).pipe(Effect.provide(Offline.layer))
     )
 
     it.effect("reads an issue by its number and changes nothing", () =>
       Effect.gen(function* () {
         const run = yield* converse(Tracker, handlers, "Show me issue 42")
-        assert.notInclude(run.calls.map((call) => call.name), "close_issue")
-        assert.deepInclude(run.calls.map((call) => call.params), { id: 42 })
+        assert.notInclude(
+          run.calls.map((call) => call.name),
+          "close_issue"
+        )
+        assert.deepInclude(
+          run.calls.map((call) => call.params),
+          { id: 42 }
+        )
       }).pipe(Effect.provide(Offline.layer))
     )
   })
 
   describe("a library", () => {
     const Library = Toolkit.make(
-      reading(Tool.make("find_books", { description: "Finds books by author or title", parameters: Schema.Struct({ author: Schema.optionalKey(Schema.String), title: Schema.optionalKey(Schema.String) }), success: Schema.Unknown })),
+      reading(
+        Tool.make("find_books", {
+          description: "Finds books by author or title",
+          parameters: Schema.Struct({
+            author: Schema.optionalKey(Schema.String),
+            title: Schema.optionalKey(Schema.String)
+          }),
+          success: Schema.Unknown
+        })
+      ),
       Tool.make("lend_book", {
         description: "Lends a copy of a book to a member",
-        parameters: Schema.Struct({ loan: Schema.Struct({ bookId: Schema.String, memberId: Schema.String }), days: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 28 })) }),
+        parameters: Schema.Struct({
+          loan: Schema.Struct({ bookId: Schema.String, memberId: Schema.String }),
+          days: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 28 }))
+        }),
         success: Schema.Unknown
       })
     )
@@ -250,11 +334,18 @@ describe("Offline", () => {
 
     it.effect("lends the best book that is there, with nested arguments and within the found maximum", () =>
       Effect.gen(function* () {
-        const run = yield* converse(Library, handlers, "Find books by Ursula Le Guin and lend the best to member M-77 for 21 days")
-        assert.deepStrictEqual(run.calls.map(({ name, params }) => [name, params]), [
-          ["find_books", { author: "Ursula Le Guin" }],
-          ["lend_book", { loan: { bookId: "B-2", memberId: "M-77" }, days: 14 }]
-        ])
+        const run = yield* converse(
+          Library,
+          handlers,
+          "Find books by Ursula Le Guin and lend the best to member M-77 for 21 days"
+        )
+        assert.deepStrictEqual(
+          run.calls.map(({ name, params }) => [name, params]),
+          [
+            ["find_books", { author: "Ursula Le Guin" }],
+            ["lend_book", { loan: { bookId: "B-2", memberId: "M-77" }, days: 14 }]
+          ]
+        )
       }).pipe(Effect.provide(Offline.layer))
     )
 
@@ -263,19 +354,33 @@ describe("Offline", () => {
         const run = yield* converse(Library, handlers, "Which books by Ursula Le Guin are there?")
         const answer = yield* LanguageModel.generateObject({
           prompt: run.prompt,
-          schema: Schema.Struct({ books: Schema.Array(Schema.Struct({ title: Schema.String, rating: Schema.Int })), summary: Schema.NonEmptyString })
+          schema: Schema.Struct({
+            books: Schema.Array(Schema.Struct({ title: Schema.String, rating: Schema.Int })),
+            summary: Schema.NonEmptyString
+          })
         })
-        assert.deepStrictEqual(answer.value.books.map((book) => book.rating), [5, 4, 3])
+        assert.deepStrictEqual(
+          answer.value.books.map((book) => book.rating),
+          [5, 4, 3]
+        )
         assert.include(answer.value.summary, "find_books")
       }).pipe(Effect.provide(Offline.layer))
     )
   })
 
   describe("tool choice", () => {
-    const choose = (toolChoice: LanguageModel.ToolChoice<"check_stock" | "list_offers" | "forecast_demand" | "place_order">, words = "Restock SKU-0042") =>
+    const choose = (
+      toolChoice: LanguageModel.ToolChoice<"check_stock" | "list_offers" | "forecast_demand" | "place_order">,
+      words = "Restock SKU-0042"
+    ) =>
       Effect.gen(function* () {
         const toolkit = yield* Purchasing
-        const response = yield* LanguageModel.generateText({ prompt: prompt(words), toolkit, toolChoice, disableToolCallResolution: true })
+        const response = yield* LanguageModel.generateText({
+          prompt: prompt(words),
+          toolkit,
+          toolChoice,
+          disableToolCallResolution: true
+        })
         return response.toolCalls.map((call) => call.name)
       }).pipe(Effect.provide([Offline.layer, Purchasing.toLayer(warehouse())]))
 
@@ -293,7 +398,11 @@ describe("Offline", () => {
 
   describe("approval", () => {
     const Shop = Toolkit.make(
-      Tool.make("delete_account", { parameters: Schema.Struct({ accountId: Schema.String }), success: Schema.Unknown, needsApproval: true })
+      Tool.make("delete_account", {
+        parameters: Schema.Struct({ accountId: Schema.String }),
+        success: Schema.Unknown,
+        needsApproval: true
+      })
     )
 
     it.effect("waits while an approval is open, and accepts a denial", () =>
@@ -309,7 +418,17 @@ describe("Offline", () => {
         const denied = Prompt.concat(
           waiting,
           Prompt.make([
-            { role: "tool", content: [{ type: "tool-approval-response", approvalId: request!.approvalId, approved: false, reason: "too risky" }] }
+            {
+              role: "tool",
+              content: [
+                {
+                  type: "tool-approval-response",
+                  approvalId: request!.approvalId,
+                  approved: false,
+                  reason: "too risky"
+                }
+              ]
+            }
           ])
         )
         const after = yield* LanguageModel.generateText({ prompt: denied, toolkit })
@@ -346,15 +465,38 @@ describe("Offline", () => {
         const toolkit = yield* Purchasing
         const response = yield* LanguageModel.generateText({ prompt: prompt("Restock SKU-0042"), toolkit })
         assert.strictEqual(response.toolResults.length, 3)
-        const parts = yield* Stream.runCollect(LanguageModel.streamText({ prompt: prompt("Restock SKU-0042"), toolkit }))
+        const parts = yield* Stream.runCollect(
+          LanguageModel.streamText({ prompt: prompt("Restock SKU-0042"), toolkit })
+        )
         assert.strictEqual(parts.filter((part) => part.type === "tool-result").length, 3)
+      }).pipe(Effect.provide([Offline.layer, Purchasing.toLayer(warehouse())]))
+    )
+
+    it.effect("leaves its calls to a caller that resolves them, validated or deferred", () =>
+      Effect.gen(function* () {
+        const toolkit = yield* Purchasing
+        const options = { prompt: prompt("Restock SKU-0042"), toolkit, disableToolCallResolution: true } as const
+        const strict = yield* LanguageModel.generateText(options)
+        const deferred = yield* LanguageModel.generateText({ ...options, toolCallValidation: "deferred" })
+        for (const response of [strict, deferred]) {
+          assert.deepStrictEqual(response.toolResults, [])
+          assert.deepStrictEqual(
+            response.toolCalls.map(({ name, params }) => [name, params]),
+            ["check_stock", "list_offers", "forecast_demand"].map((name) => [name, { sku: "SKU-0042" }])
+          )
+          assert.strictEqual(response.finishReason, "tool-calls")
+        }
       }).pipe(Effect.provide([Offline.layer, Purchasing.toLayer(warehouse())]))
     )
 
     it.effect("gives a value and its calls when structured output is asked for with tools", () =>
       Effect.gen(function* () {
         const toolkit = yield* Purchasing
-        const response = yield* LanguageModel.generateObject({ prompt: prompt("Restock SKU-0042"), toolkit, schema: Decision })
+        const response = yield* LanguageModel.generateObject({
+          prompt: prompt("Restock SKU-0042"),
+          toolkit,
+          schema: Decision
+        })
         assert.strictEqual(response.toolCalls.length, 3)
         assert.strictEqual(response.value.order, false)
       }).pipe(Effect.provide(Layer.merge(Offline.layer, Purchasing.toLayer(warehouse()))))

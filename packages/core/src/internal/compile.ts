@@ -85,7 +85,7 @@ const compileChannel = (channel: Channel.Any): CompiledChannel => {
 
 const compileNode = (node: Node.Fn<unknown> | Node.Any, policy: Policy.Any | undefined): CompiledNode => {
   if (!Node.isNode(node)) {
-    return { kind: "task", graph: undefined, run: node, accepts: () => false, errorCodec: undefined, policy }
+    return { kind: "task", graph: undefined, run: node as CompiledNode["run"], accepts: () => false, errorCodec: undefined, policy }
   }
   const json = node.input === undefined ? undefined : Schema.toCodecJson(node.input)
   return {

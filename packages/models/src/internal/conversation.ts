@@ -114,7 +114,11 @@ export const read = (prompt: Prompt.Prompt): Conversation => {
                 ? observations.findLastIndex((call) => call.id === request.toolCallId && call.status === "pending")
                 : -1
             if (index >= 0) {
-              observations[index] = { ...observations[index]!, status: "denied", result: { reason: part.reason ?? "denied" } }
+              observations[index] = {
+                ...observations[index]!,
+                status: "denied",
+                result: { reason: part.reason ?? "denied" }
+              }
             }
           }
         }

@@ -42,7 +42,8 @@ const maxTargets = 8
 const asJson = (value: unknown): Json => (Predicate.isObject(value) && !Array.isArray(value) ? (value as Json) : {})
 
 const speaksOf = (observation: Observation, value: string): boolean =>
-  canonical(observation.params).includes(JSON.stringify(value)) || canonical(observation.result).includes(JSON.stringify(value))
+  canonical(observation.params).includes(JSON.stringify(value)) ||
+  canonical(observation.result).includes(JSON.stringify(value))
 
 /** The things that a request names for a tool's identifying parameter, if it names more than one. */
 const targetsOf = (known: Known, text: string): ReadonlyArray<{ readonly name: string; readonly value: string }> => {
@@ -72,7 +73,9 @@ export const decide = (conversation: Conversation, choice: Choice, now: number):
   if (choice.tools.length === 0) return { groups: [], notes }
   if (since.length >= maxCalls) return { groups: [], notes: [`stopped after ${maxCalls} tool calls for one request`] }
 
-  const made = new Set(conversation.observations.map((observation) => `${observation.tool}${canonical(observation.params)}`))
+  const made = new Set(
+    conversation.observations.map((observation) => `${observation.tool}${canonical(observation.params)}`)
+  )
   const said = contentStems(`${conversation.said}\n${conversation.instructions}`)
   const request = conversation.request
   const knownTools = choice.tools
@@ -90,11 +93,18 @@ export const decide = (conversation: Conversation, choice: Choice, now: number):
     const targets = targetsOf(known, request.length > 0 ? request : conversation.said)
     const several = targets.length > 1 ? targets : [targets[0]]
     return several.map((target) => {
-      const speaking = target === undefined ? [] : conversation.observations.filter((observation) => speaksOf(observation, target.value))
+      const speaking =
+        target === undefined
+          ? []
+          : conversation.observations.filter((observation) => speaksOf(observation, target.value))
       const observations = speaking.length > 0 ? speaking : conversation.observations
       const facts = collect(conversation, observations)
       const purpose = { words: known.words, nouns: known.nouns, action: !known.readonly, target }
-      return { target, observations, filled: fill(known.schema, Knowledge.forTool({ conversation, facts, now }, purpose)) }
+      return {
+        target,
+        observations,
+        filled: fill(known.schema, Knowledge.forTool({ conversation, facts, now }, purpose))
+      }
     })
   }
 
@@ -133,7 +143,8 @@ export const decide = (conversation: Conversation, choice: Choice, now: number):
       if (choice.only === undefined && !isAsked(known, request, conversation.instructions)) return []
       const calls = attempts(known).flatMap(({ filled, observations, target }): ReadonlyArray<Call> => {
         const before = since.find(
-          (observation) => observation.tool === known.name && (target === undefined || speaksOf(observation, target.value))
+          (observation) =>
+            observation.tool === known.name && (target === undefined || speaksOf(observation, target.value))
         )
         if (before !== undefined) {
           if (before.status === "denied") notes.push(`${known.name} was denied and is not tried again`)
@@ -173,7 +184,8 @@ export const decide = (conversation: Conversation, choice: Choice, now: number):
     }
     for (const known of [...readers, ...knownTools.filter((other) => !other.readonly)]) {
       for (const filled of [attempts(known)[0]?.filled, fill(known.schema, nothing)]) {
-        if (filled !== undefined && fresh(known, filled.value)) groups.push([{ tool: known.tool, name: known.name, params: filled.value }])
+        if (filled !== undefined && fresh(known, filled.value))
+          groups.push([{ tool: known.tool, name: known.name, params: filled.value }])
       }
     }
   }

@@ -24,7 +24,8 @@ export interface Wanted {
   readonly verbs?: ReadonlyArray<string> | undefined
 }
 
-const identifier = /(?<![\p{L}\p{N}_./-])(?:#\d+|(?=[\p{L}\p{N}_-]*\d)[\p{L}\p{N}]*[\p{L}][\p{L}\p{N}]*(?:[-_][\p{L}\p{N}]+)*|[\p{L}]+-\d[\p{L}\p{N}-]*)(?![\p{L}\p{N}_])/gu
+const identifier =
+  /(?<![\p{L}\p{N}_./-])(?:#\d+|(?=[\p{L}\p{N}_-]*\d)[\p{L}\p{N}]*[\p{L}][\p{L}\p{N}]*(?:[-_][\p{L}\p{N}]+)*|[\p{L}]+-\d[\p{L}\p{N}-]*)(?![\p{L}\p{N}_])/gu
 const quoted = /"([^"\n]{1,500})"|“([^”\n]{1,500})”|(?<![\p{L}\p{N}])'([^'\n]{1,500})'(?![\p{L}\p{N}])/gu
 const email = /[\w.+-]+@[\w-]+(?:\.[\w-]+)+/g
 const url = /https?:\/\/[^\s"'<>)]+/g
@@ -59,7 +60,9 @@ export const wantsIdentifier = (wanted: Wanted): boolean =>
   stems(wanted.description).some((word) => idNouns.has(word) && word !== "number")
 
 const isIdentifier = (token: string): boolean =>
-  !/^\d{4}-\d{2}-\d{2}/.test(token) && !/^\d+(?:st|nd|rd|th|am|pm|h|d|w|kg|g|km|m|cm|x|k|%)$/i.test(token) && !/^v?\d+$/.test(token)
+  !/^\d{4}-\d{2}-\d{2}/.test(token) &&
+  !/^\d+(?:st|nd|rd|th|am|pm|h|d|w|kg|g|km|m|cm|x|k|%)$/i.test(token) &&
+  !/^v?\d+$/.test(token)
 
 /** All identifiers of a text that fit a name, those first whose prefix says so. */
 export const identifiers = (wanted: Wanted, text: string): ReadonlyArray<Found> => {
@@ -75,7 +78,10 @@ export const identifiers = (wanted: Wanted, text: string): ReadonlyArray<Found> 
     else others.push(token.replace(/^#/, ""))
   }
   for (const noun of new Set(nouns)) {
-    const after = new RegExp(`(?<![\\p{L}\\p{N}])${escape(noun)}\\p{L}{0,3}\\s+(?:no\\.?|number|id|#)?\\s*#?([\\p{L}\\p{N}_-]*\\d[\\p{L}\\p{N}_-]*)`, "giu")
+    const after = new RegExp(
+      `(?<![\\p{L}\\p{N}])${escape(noun)}\\p{L}{0,3}\\s+(?:no\\.?|number|id|#)?\\s*#?([\\p{L}\\p{N}_-]*\\d[\\p{L}\\p{N}_-]*)`,
+      "giu"
+    )
     for (const match of text.matchAll(after)) stated.add(match[1]!)
   }
   const found: Array<Found> = [...stated].map((value) => ({ value, certainty: "stated" as const }))
@@ -85,26 +91,34 @@ export const identifiers = (wanted: Wanted, text: string): ReadonlyArray<Found> 
   return [...open].map((value) => ({ value, certainty: "shaped" as const }))
 }
 
-const comparing = /(?:above|over|below|under|more than|less than|at least|at most|no more than|up to|exceed(?:s|ing)?|within|every)\s*$/i
+const comparing =
+  /(?:above|over|below|under|more than|less than|at least|at most|no more than|up to|exceed(?:s|ing)?|within|every)\s*$/i
 
 /** A number that stands at a matching word. */
 export const number = (wanted: Wanted, text: string): Found | undefined => {
   const label = labelled(wanted, text)
   if (label !== undefined && /^-?\d+(\.\d+)?$/.test(label)) return { value: Number(label), certainty: "stated" }
-  const bounding = wanted.words.some((word) => ["min", "max", "minimum", "maximum", "limit", "threshold", "budget", "top"].includes(word))
+  const bounding = wanted.words.some((word) =>
+    ["min", "max", "minimum", "maximum", "limit", "threshold", "budget", "top"].includes(word)
+  )
   const dateless = text.replace(isoDateTime, " ").replace(isoDate, " ").replace(clock, " ")
   const loose: Array<number> = []
   for (const match of dateless.matchAll(numeral)) {
     const value = Number(match[1]!.replaceAll(",", ""))
     const before = dateless.slice(Math.max(0, match.index - 30), match.index)
     if (comparing.test(before) && !bounding) continue
-    const next = splitWords(dateless.slice(match.index + match[0].length).split(/[.,;:!?\n]/)[0] ?? "").slice(0, 2).map(stem)
-    const previous = splitWords(before.split(/[.,;!?\n]/).at(-1) ?? "").slice(-2).map(stem)
+    const next = splitWords(dateless.slice(match.index + match[0].length).split(/[.,;:!?\n]/)[0] ?? "")
+      .slice(0, 2)
+      .map(stem)
+    const previous = splitWords(before.split(/[.,;!?\n]/).at(-1) ?? "")
+      .slice(-2)
+      .map(stem)
     const close = Math.max(
       ...wanted.words.map((word) => Math.max(bestLikeness(word, next), bestLikeness(word, previous) * 0.95)),
       0
     )
-    const commanded = wanted.verbs !== undefined && previous.length > 0 && bestLikeness(previous.at(-1)!, wanted.verbs) > 0
+    const commanded =
+      wanted.verbs !== undefined && previous.length > 0 && bestLikeness(previous.at(-1)!, wanted.verbs) > 0
     if (close >= 0.65 || commanded) return { value, certainty: "stated" }
     const measured = next[0] !== undefined && isMeasure(next[0])
     if (!measured || bounding) loose.push(value)
@@ -121,7 +135,9 @@ export const flag = (wanted: Wanted, text: string): Found | undefined => {
   const words = splitWords(text)
   const index = words.findLastIndex((word) => wanted.words.includes(stem(word)))
   if (index < 0 || !wanted.words.every((word) => words.some((other) => stem(other) === word))) return undefined
-  const negated = words.slice(Math.max(0, index - 3), index).some((word) => /^(no|not|without|never|don|dont)$/.test(word))
+  const negated = words
+    .slice(Math.max(0, index - 3), index)
+    .some((word) => /^(no|not|without|never|don|dont)$/.test(word))
   return { value: !negated, certainty: "stated" }
 }
 
@@ -143,12 +159,17 @@ export const member = (members: ReadonlyArray<unknown>, text: string): unknown =
   return best?.value
 }
 
-const day = (now: number, offset: number): string => DateTime.formatIsoDateUtc(DateTime.makeUnsafe(now + offset * 86_400_000))
+const day = (now: number, offset: number): string =>
+  DateTime.formatIsoDateUtc(DateTime.makeUnsafe(now + offset * 86_400_000))
 
 const dates = (text: string, now: number): Array<string> => {
   const found: Array<{ readonly at: number; readonly value: string }> = []
   for (const match of text.matchAll(isoDate)) found.push({ at: match.index, value: match[0] })
-  for (const [word, offset] of [["today", 0], ["tomorrow", 1], ["yesterday", -1]] as const) {
+  for (const [word, offset] of [
+    ["today", 0],
+    ["tomorrow", 1],
+    ["yesterday", -1]
+  ] as const) {
     const at = text.toLowerCase().search(new RegExp(`\\b${word}\\b`))
     if (at >= 0) found.push({ at, value: day(now, offset) })
   }
@@ -164,12 +185,14 @@ const times = (text: string): Array<string> => {
   return found
 }
 
-const isEnd = (wanted: Wanted): boolean => wanted.words.some((word) => ["end", "until", "to", "due", "finish", "return"].includes(word))
+const isEnd = (wanted: Wanted): boolean =>
+  wanted.words.some((word) => ["end", "until", "to", "due", "finish", "return"].includes(word))
 
 const temporal = (wanted: Wanted, text: string, now: number): string | undefined => {
   const names = splitWords(wanted.name)
   const about = (...words: ReadonlyArray<string>) => names.some((name) => words.includes(name))
-  const instant = wanted.format === "date-time" || about("datetime", "timestamp") || /date-?time|ISO 8601/i.test(wanted.description)
+  const instant =
+    wanted.format === "date-time" || about("datetime", "timestamp") || /date-?time|ISO 8601/i.test(wanted.description)
   const stated = dates(text, now)
   const hours = times(text)
   const pick = (list: ReadonlyArray<string>) => (isEnd(wanted) && list.length > 1 ? list[1] : list[0])
@@ -187,7 +210,9 @@ const temporal = (wanted: Wanted, text: string, now: number): string | undefined
 }
 
 const notNames = new Set(
-  "i the a an what when where who how why which please can could would should do does is are tell find show check list choose place create book cancel delete answer use give then restock order if on in at for monday tuesday wednesday thursday friday saturday sunday january february march april may june july august september october november december".split(" ")
+  "i the a an what when where who how why which please can could would should do does is are tell find show check list choose place create book cancel delete answer use give then restock order if on in at for monday tuesday wednesday thursday friday saturday sunday january february march april may june july august september october november december".split(
+    " "
+  )
 )
 
 /** Names in a text: capitalised words that do not merely begin a sentence. */
@@ -209,12 +234,21 @@ const cue = (words: ReadonlyArray<string>): RegExp | undefined => {
   if (has("destination", "to", "recipient")) return /\bto\s+$/i
   if (has("author", "writer", "artist")) return /\b(?:by|from)\s+$/i
   if (has("city", "location", "plac", "place", "town", "country", "region")) return /\b(?:in|at|near|for|to)\s+$/i
-  if (has("user", "member", "person", "customer", "assigne", "assignee", "attendee", "attende", "patron", "borrower")) return /\b(?:to|for|with|by|of)\s+$/i
+  if (has("user", "member", "person", "customer", "assigne", "assignee", "attendee", "attende", "patron", "borrower"))
+    return /\b(?:to|for|with|by|of)\s+$/i
   return undefined
 }
 
-const nameNouns = new Set(stems("name title city location place town country region author artist person user member customer patron borrower assignee attendee recipient origin destination from to company"))
-const freeNouns = new Set(stems("query question text prompt message search topic subject title summary description body content note comment reason term keyword input q request name"))
+const nameNouns = new Set(
+  stems(
+    "name title city location place town country region author artist person user member customer patron borrower assignee attendee recipient origin destination from to company"
+  )
+)
+const freeNouns = new Set(
+  stems(
+    "query question text prompt message search topic subject title summary description body content note comment reason term keyword input q request name"
+  )
+)
 
 const wantsEmail = (wanted: Wanted): boolean =>
   wanted.format === "email" || wanted.words.includes("email") || /\be-?mail\b/i.test(wanted.description)
@@ -224,15 +258,15 @@ export const text = (wanted: Wanted, source: string, now: number): Found | undef
   const label = labelled(wanted, source)
   if (label !== undefined && label.length > 0) return { value: label, certainty: "stated" }
   const head = wanted.words[wanted.words.length - 1] ?? ""
-  const patterned =
-    wantsEmail(wanted)
-      ? all(email, source)
-      : wanted.format === "uri" || head === "url" || head === "uri" || head === "link"
-        ? all(url, source)
-        : wanted.format === "uuid" || head === "uuid"
-          ? all(uuid, source)
-          : undefined
-  if (patterned !== undefined) return patterned[0] === undefined ? undefined : { value: patterned[0], certainty: "stated" }
+  const patterned = wantsEmail(wanted)
+    ? all(email, source)
+    : wanted.format === "uri" || head === "url" || head === "uri" || head === "link"
+      ? all(url, source)
+      : wanted.format === "uuid" || head === "uuid"
+        ? all(uuid, source)
+        : undefined
+  if (patterned !== undefined)
+    return patterned[0] === undefined ? undefined : { value: patterned[0], certainty: "stated" }
   const moment = temporal(wanted, source, now)
   if (moment !== undefined) return { value: moment, certainty: "stated" }
   if (wantsIdentifier(wanted)) return identifiers(wanted, source)[0]

@@ -49,7 +49,9 @@ const maxDepth = 8
 const scalarsOf = (value: unknown, depth = 0): Array<Scalar> => {
   if (!Predicate.isObject(value) || Array.isArray(value) || depth > maxDepth) return []
   return Object.entries(value).flatMap(([key, entry]) =>
-    typeof entry === "number" || typeof entry === "string" ? [{ words: stems(key), value: entry }] : scalarsOf(entry, depth + 1)
+    typeof entry === "number" || typeof entry === "string"
+      ? [{ words: stems(key), value: entry }]
+      : scalarsOf(entry, depth + 1)
   )
 }
 

@@ -59,7 +59,10 @@ const listOf = (value: unknown): ReadonlyArray<unknown> => (Array.isArray(value)
 const resolve = (schema: Json, root: Json, depth = 0): Json => {
   let out: Json = schema
   if (typeof out.$ref === "string" && depth < 32) {
-    const path = out.$ref.replace(/^#\/?/, "").split("/").filter((step) => step.length > 0)
+    const path = out.$ref
+      .replace(/^#\/?/, "")
+      .split("/")
+      .filter((step) => step.length > 0)
     let target: unknown = root
     for (const step of path) {
       const key = decodeURIComponent(step).replaceAll("~1", "/").replaceAll("~0", "~")
@@ -79,8 +82,10 @@ const resolve = (schema: Json, root: Json, depth = 0): Json => {
       if (before === undefined) merged[key] = value
       else if (key === "properties") merged[key] = { ...asJson(before), ...asJson(value) }
       else if (key === "required") merged[key] = [...new Set([...listOf(before), ...listOf(value)])]
-      else if (/^(minimum|exclusiveMinimum|min[A-Z].*)$/.test(key)) merged[key] = Math.max(Number(before), Number(value))
-      else if (/^(maximum|exclusiveMaximum|max[A-Z].*)$/.test(key)) merged[key] = Math.min(Number(before), Number(value))
+      else if (/^(minimum|exclusiveMinimum|min[A-Z].*)$/.test(key))
+        merged[key] = Math.max(Number(before), Number(value))
+      else if (/^(maximum|exclusiveMaximum|max[A-Z].*)$/.test(key))
+        merged[key] = Math.min(Number(before), Number(value))
       else if (key === "type" && before === "number" && value === "integer") merged = { ...merged, type: "integer" }
     }
   }
@@ -95,8 +100,10 @@ const bounds = (schema: Json): { readonly low: number; readonly high: number; re
   let high = numberOf(schema.maximum) ?? Infinity
   const above = numberOf(schema.exclusiveMinimum)
   const under = numberOf(schema.exclusiveMaximum)
-  if (above !== undefined && above >= low) low = step > 0 ? above + nudge : above + Math.max(nudge, Math.abs(above) * 1e-9)
-  if (under !== undefined && under <= high) high = step > 0 ? under - nudge : under - Math.max(nudge, Math.abs(under) * 1e-9)
+  if (above !== undefined && above >= low)
+    low = step > 0 ? above + nudge : above + Math.max(nudge, Math.abs(above) * 1e-9)
+  if (under !== undefined && under <= high)
+    high = step > 0 ? under - nudge : under - Math.max(nudge, Math.abs(under) * 1e-9)
   return { low, high, step }
 }
 
@@ -181,7 +188,14 @@ export const fill = (root: Json, source: Source): Filled | undefined => {
     if (union.length > 0) return visitUnion(schema, union, path, from, required, leaf)
     const types = listOf(schema.type)
     if (types.length > 0) {
-      return visitUnion(schema, types.map((type) => ({ ...schema, type })), path, from, required, leaf)
+      return visitUnion(
+        schema,
+        types.map((type) => ({ ...schema, type })),
+        path,
+        from,
+        required,
+        leaf
+      )
     }
     switch (schema.type) {
       case "null":
@@ -216,7 +230,8 @@ export const fill = (root: Json, source: Source): Filled | undefined => {
         return visitObject(schema, path, from)
     }
     if (asJson(schema.properties) !== undefined) return visitObject(schema, path, from)
-    if (schema.items !== undefined || schema.prefixItems !== undefined) return visitArray(schema, path, from, required, leaf)
+    if (schema.items !== undefined || schema.prefixItems !== undefined)
+      return visitArray(schema, path, from, required, leaf)
     if (asJson(schema.not) !== undefined && Object.keys(asJson(schema.not)!).length === 0) return undefined
     return without(schema.default ?? null)
   }
@@ -293,14 +308,27 @@ export const fill = (root: Json, source: Source): Filled | undefined => {
     if (items !== undefined && path.length < maxDepth) {
       for (const item of from.items(leaf, resolve(items, root)) ?? []) {
         if (value.length >= high) break
-        const itemSource: Source = "weight" in item ? { ...nothing, leaf: () => item, member: (_, members) => members.includes(item.value) ? item : undefined } : item
+        const itemSource: Source =
+          "weight" in item
+            ? {
+                ...nothing,
+                leaf: () => item,
+                member: (_, members) => (members.includes(item.value) ? item : undefined)
+              }
+            : item
         const next = visit(items, [...path, String(value.length)], itemSource, false)
-        if (next !== undefined && push(next.value)) weight += Math.max(next.weight, "weight" in item ? item.weight : 0.5)
+        if (next !== undefined && push(next.value))
+          weight += Math.max(next.weight, "weight" in item ? item.weight : 0.5)
       }
     }
     if (value.length === 0 && low > 0 && required) missing.push(path.join("."))
     for (let attempt = 0; value.length < low && attempt < low + 100; attempt++) {
-      const next: Filled | undefined = visit(items ?? {}, [...path, String(value.length)], attempt === 0 ? from : nothing, false)
+      const next: Filled | undefined = visit(
+        items ?? {},
+        [...path, String(value.length)],
+        attempt === 0 ? from : nothing,
+        false
+      )
       if (next === undefined) return undefined
       if (!push(next.value)) push(vary(next.value, attempt))
     }

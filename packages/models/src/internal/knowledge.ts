@@ -30,7 +30,8 @@ export interface Purpose {
 const generic = new Set(stems("id name key number code identifier title"))
 
 /** Whether a name says nothing without the thing it belongs to (`id`, `name`). */
-export const isGeneric = (words: ReadonlyArray<string>): boolean => words.length > 0 && words.every((word) => generic.has(word))
+export const isGeneric = (words: ReadonlyArray<string>): boolean =>
+  words.length > 0 && words.every((word) => generic.has(word))
 
 const quantities = stems("quantity")
 const minimum = new Set(["minimum", "min", "moq", "least"])
@@ -50,12 +51,14 @@ const wantedOf = (leaf: Omit<Leaf, "type">, purpose?: Purpose): Extract.Wanted =
 
 const weights: Readonly<Record<Extract.Certainty, number>> = { stated: 1, shaped: 0.6, guessed: 0.4 }
 
-const accepts = (type: Leaf["type"]) => (value: Fact["value"]): boolean =>
-  type === "string"
-    ? typeof value !== "boolean"
-    : type === "boolean"
-      ? typeof value === "boolean"
-      : typeof value === "number" && (type === "number" || Number.isInteger(value))
+const accepts =
+  (type: Leaf["type"]) =>
+  (value: Fact["value"]): boolean =>
+    type === "string"
+      ? typeof value !== "boolean"
+      : type === "boolean"
+        ? typeof value === "boolean"
+        : typeof value === "number" && (type === "number" || Number.isInteger(value))
 
 const fromText = (leaf: Leaf, wanted: Extract.Wanted, text: string, now: number): Extract.Found | undefined => {
   switch (leaf.type) {
@@ -96,9 +99,17 @@ const withinFound = (value: number, words: ReadonlyArray<string>, facts: Facts):
   return out
 }
 
-const factMember = (facts: Facts, words: ReadonlyArray<string>, members: ReadonlyArray<unknown>, known: ReadonlySet<string>): unknown => {
+const factMember = (
+  facts: Facts,
+  words: ReadonlyArray<string>,
+  members: ReadonlyArray<unknown>,
+  known: ReadonlySet<string>
+): unknown => {
   const fitting = (value: Fact["value"]) =>
-    members.some((member) => member === value || (typeof member === "string" && member.toLowerCase() === String(value).toLowerCase()))
+    members.some(
+      (member) =>
+        member === value || (typeof member === "string" && member.toLowerCase() === String(value).toLowerCase())
+    )
   const fact = find(facts, words, { said: known, accepts: fitting })
   return fact === undefined
     ? undefined
@@ -186,7 +197,9 @@ export const forTool = ({ conversation, facts, now }: Knowledge, purpose: Purpos
 }
 
 const prose = new Set(
-  stems("summary answer text explanation reason rationale message description report conclusion note response result comment justification why evidence finding detail step reasoning thought content body")
+  stems(
+    "summary answer text explanation reason rationale message description report conclusion note response result comment justification why evidence finding detail step reasoning thought content body"
+  )
 )
 const outcomes: ReadonlyArray<readonly [status: string, words: ReadonlyArray<string>]> = [
   ["done", stems("done success succeeded completed approved accepted yes ok")],
@@ -254,7 +267,9 @@ export const forOutput = (knowledge: Knowledge): Source => {
     },
     // A decision against acting says so in all its fields: no supplier, no units.
     object: (value, schema) => {
-      const properties = Predicate.isObject(schema.properties) ? (schema.properties as Readonly<Record<string, unknown>>) : {}
+      const properties = Predicate.isObject(schema.properties)
+        ? (schema.properties as Readonly<Record<string, unknown>>)
+        : {}
       const refused = Object.entries(value).some(([name, entry]) => {
         if (entry !== false) return false
         const words = stems(name)
@@ -269,7 +284,9 @@ export const forOutput = (knowledge: Knowledge): Source => {
         if (!Predicate.isObject(property) || !(name in quiet)) continue
         const own = property as Readonly<Record<string, unknown>>
         const choices = Array.isArray(own.anyOf) ? own.anyOf : Array.isArray(own.type) ? own.type : []
-        const nullable = choices.some((choice) => choice === "null" || (Predicate.hasProperty(choice, "type") && choice.type === "null"))
+        const nullable = choices.some(
+          (choice) => choice === "null" || (Predicate.hasProperty(choice, "type") && choice.type === "null")
+        )
         if (nullable) quiet[name] = null
         else if (typeof quiet[name] === "number" && bestLikeness(stems(name).at(-1) ?? "", quantities) > 0) {
           const least = typeof own.minimum === "number" ? own.minimum : 0

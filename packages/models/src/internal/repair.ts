@@ -9,7 +9,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 
-const maxRounds = 24
+const maxRounds = 40
 
 type Path = ReadonlyArray<PropertyKey>
 
@@ -44,38 +44,69 @@ const check = (codec: Schema.Constraint, value: unknown): Effect.Effect<Result.R
 const samples = (codec: Schema.Constraint): Effect.Effect<ReadonlyArray<unknown>> =>
   Effect.promise(() => import("effect/Arbitrary")).pipe(
     Effect.flatMap((Arbitrary) =>
-      Effect.suspend(() => Arbitrary.sampleEffect(Arbitrary.schema(codec), { count: 3, size: 4, seed: "offline", maxDiscards: 500 }))
+      Effect.forEach([4, 30, 200], (size) =>
+        Effect.suspend(() =>
+          Arbitrary.sampleEffect(Arbitrary.schema(codec), { count: 1, size, seed: "offline", maxDiscards: 200 })
+        ).pipe(
+          Effect.flatMap((values) =>
+            Effect.forEach(
+              values,
+              (value) => Schema.encodeUnknownEffect(codec)(value) as Effect.Effect<unknown, Schema.SchemaError>
+            )
+          ),
+          // A schema that cannot generate fails or throws; there is then nothing to repair with.
+          Effect.catchCause(() => Effect.succeed<ReadonlyArray<unknown>>([]))
+        )
+      )
     ),
-    Effect.flatMap((values) =>
-      Effect.forEach(values, (value) => Schema.encodeUnknownEffect(codec)(value) as Effect.Effect<unknown, Schema.SchemaError>)
-    ),
-    // A schema that cannot generate throws; there is then nothing to repair with.
-    Effect.catchCause(() => Effect.succeed([]))
+    Effect.map((values) => values.flat())
+  )
+
+const plainTexts = [
+  "a",
+  "aa",
+  "A",
+  "0",
+  "1",
+  "42",
+  "1970-01-01",
+  "1970-01-01T00:00:00Z",
+  "https://example.invalid",
+  "unknown@example.invalid",
+  ""
+]
+const plainNumbers = [1, 2, 10, 12, 100, 1_000, 1_000_000, 0.5, -1, -10]
+
+const pathOf = (failure: Schema.SchemaError): Path =>
+  (format(failure.issue).issues[0]?.path ?? []).map(
+    (step) => (Predicate.hasProperty(step, "key") ? step.key : step) as PropertyKey
   )
 
 /** A value near the given one that the codec decodes; none if none was found. */
 export const repair = Effect.fnUntraced(function* (codec: Schema.Constraint, value: unknown) {
-  let current = value
-  let result = yield* check(codec, current)
-  if (Result.isSuccess(result)) return Option.some(current)
+  let result = yield* check(codec, value)
+  if (Result.isSuccess(result)) return Option.some(value)
   const generated = yield* samples(codec)
-  for (const sample of generated) {
-    current = value
-    for (let round = 0; round < maxRounds; round++) {
-      result = yield* check(codec, current)
-      if (Result.isSuccess(result)) return Option.some(current)
-      const path = (format(result.failure.issue).issues[0]?.path ?? []).map((step) =>
-        Predicate.isObject(step) && "key" in step ? (step.key as PropertyKey) : (step as PropertyKey)
-      )
-      // A place that the sample lacks is given up for the nearest place around it that it has.
-      let end = path.length
-      while (end > 0 && Option.isNone(read(sample, path.slice(0, end)))) end--
-      const part = read(sample, path.slice(0, end))
-      const before = read(current, path.slice(0, end))
-      if (end === 0 || Option.isNone(part) || (Option.isSome(before) && before.value === part.value)) break
-      current = write(current, path.slice(0, end), part.value)
+  let current = value
+  for (let round = 0; round < maxRounds && Result.isFailure(result); round++) {
+    const path = pathOf(result.failure)
+    const before = Option.getOrUndefined(read(current, path))
+    const plain = typeof before === "number" ? plainNumbers : typeof before === "string" ? plainTexts : []
+    const candidates = [...plain, ...generated.flatMap((sample) => Option.toArray(read(sample, path)))]
+    let mended = false
+    for (const candidate of candidates) {
+      const next = write(current, path, candidate)
+      const outcome: Result.Result<unknown, Schema.SchemaError> = yield* check(codec, next)
+      if (Result.isSuccess(outcome)) return Option.some(next)
+      // Another complaint first means that this one is settled.
+      if (pathOf(outcome.failure).join("/") === path.join("/")) continue
+      current = next
+      result = outcome
+      mended = true
+      break
     }
-    if (Result.isSuccess(yield* check(codec, sample))) return Option.some(sample)
+    if (!mended) break
   }
+  for (const sample of generated) if (Result.isSuccess(yield* check(codec, sample))) return Option.some(sample)
   return Option.none<unknown>()
 })

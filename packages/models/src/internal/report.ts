@@ -16,12 +16,17 @@ const brief = (value: unknown): string => {
   }
   if (Predicate.isObject(value)) {
     const entries = Object.entries(value).slice(0, 8)
-    return entries.map(([key, entry]) => `${key} ${Predicate.isObject(entry) && !Array.isArray(entry) ? "{…}" : cut(brief(entry), 80)}`).join(", ")
+    return entries
+      .map(
+        ([key, entry]) => `${key} ${Predicate.isObject(entry) && !Array.isArray(entry) ? "{…}" : cut(brief(entry), 80)}`
+      )
+      .join(", ")
   }
   return String(value)
 }
 
-const call = (observation: Observation): string => `${observation.tool}(${cut(brief(observation.params), 120).replace(/^nothing$/, "")})`
+const call = (observation: Observation): string =>
+  `${observation.tool}(${cut(brief(observation.params), 120).replace(/^nothing$/, "")})`
 
 /** One sentence on a call. */
 export const describe = (observation: Observation): string => {
@@ -51,7 +56,8 @@ export const findings = (conversation: Conversation, facts: Facts): ReadonlyArra
   ])
 
 /** What every text answer of the offline model begins with. */
-export const banner = "Offline model (no intelligence, no cost): this answer is made by matching words, not by understanding."
+export const banner =
+  "Offline model (no intelligence, no cost): this answer is made by matching words, not by understanding."
 
 /** The text answer. */
 export const answer = (conversation: Conversation, facts: Facts, notes: ReadonlyArray<string>): string => {
@@ -62,5 +68,10 @@ export const answer = (conversation: Conversation, facts: Facts, notes: Readonly
       : ["No tool fitted the request, so nothing was gathered."]
   const open = notes.length > 0 ? ["Not done:", ...notes.map((note) => `- ${note}`)] : []
   const request = conversation.request.trim()
-  return [banner, ...(request.length > 0 ? [`Request: ${cut(request.replace(/\s+/g, " "), 300)}`] : []), ...gathered, ...open].join("\n")
+  return [
+    banner,
+    ...(request.length > 0 ? [`Request: ${cut(request.replace(/\s+/g, " "), 300)}`] : []),
+    ...gathered,
+    ...open
+  ].join("\n")
 }

@@ -27,7 +27,19 @@ interface Superlative {
 }
 
 const price = ["price", "cost", "fee", "fare", "cent", "charge"].map(stem)
-const duration = ["lead", "time", "day", "hour", "minute", "duration", "eta", "delivery", "arrival", "arrive", "wait"].map(stem)
+const duration = [
+  "lead",
+  "time",
+  "day",
+  "hour",
+  "minute",
+  "duration",
+  "eta",
+  "delivery",
+  "arrival",
+  "arrive",
+  "wait"
+].map(stem)
 const moment = ["date", "time", "created", "updated", "at", "day", "start", "published", "year"].map(stem)
 const distance = ["distance", "km", "mile", "meter"].map(stem)
 const rating = ["rating", "score", "stars", "rank", "relevance"].map(stem)
@@ -67,11 +79,15 @@ const adjectives: Readonly<Record<string, ReadonlyArray<string>>> = {
 }
 
 const unusable = new Set(
-  "discontinued inactive blocked closed cancelled canceled deleted unavailable suspended disabled archived expired lost".split(" ")
+  "discontinued inactive blocked closed cancelled canceled deleted unavailable suspended disabled archived expired lost".split(
+    " "
+  )
 )
 const usable = new Set("available active stock enabled valid open free".split(" "))
 const remaining = new Set(
-  "until left remaining cover coverage out stockout supply runway deadline empty last depletion runout exhaustion".split(" ").map(stem)
+  "until left remaining cover coverage out stockout supply runway deadline empty last depletion runout exhaustion"
+    .split(" ")
+    .map(stem)
 )
 const timeUnits = new Set("day hour minute week month date time".split(" ").map(stem))
 
@@ -166,7 +182,8 @@ const withinBounds = (
     const atLeast = /over|above|least|more than$/i.test(match[1]!) && !/no more/i.test(match[1]!)
     const limit = Number(match[2])
     const word = match[3]?.toLowerCase() ?? ""
-    const about = /[$€£]/.test(match[0]) || /^(usd|eur|dollar|euro|cent)s?$/.test(word) ? price : word === "" ? [] : [stem(word)]
+    const about =
+      /[$€£]/.test(match[0]) || /^(usd|eur|dollar|euro|cent)s?$/.test(word) ? price : word === "" ? [] : [stem(word)]
     const key = about.length === 0 ? undefined : propertyFor(left, about)
     if (key === undefined) continue
     const fitting = left.filter((element) => {
@@ -186,7 +203,8 @@ const inTime = (
   text: string,
   scalars: ReadonlyArray<Scalar>
 ): { readonly left: ReadonlyArray<JsonObject>; readonly reason: string | undefined } => {
-  if (!/\b(before|in time|within|until|by the time|no later|not later)\b/i.test(text)) return { left: elements, reason: undefined }
+  if (!/\b(before|in time|within|until|by the time|no later|not later)\b/i.test(text))
+    return { left: elements, reason: undefined }
   for (const scalar of scalars) {
     const limit = comparable(scalar.value)
     if (limit === undefined || !scalar.words.some((word) => remaining.has(word))) continue
@@ -198,8 +216,13 @@ const inTime = (
     const fitting = timed.filter((element) => comparable(element[key])! <= limit)
     if (fitting.length > 0) return { left: fitting, reason: `${key} within ${scalar.words.join(" ")} ${scalar.value}` }
     if (timed.length > 0) {
-      const soonest = timed.reduce((best, element) => (comparable(element[key])! < comparable(best[key])! ? element : best))
-      return { left: [soonest], reason: `none has ${key} within ${scalar.words.join(" ")} ${scalar.value}, the soonest` }
+      const soonest = timed.reduce((best, element) =>
+        comparable(element[key])! < comparable(best[key])! ? element : best
+      )
+      return {
+        left: [soonest],
+        reason: `none has ${key} within ${scalar.words.join(" ")} ${scalar.value}, the soonest`
+      }
     }
   }
   return { left: elements, reason: undefined }
@@ -243,7 +266,8 @@ export const select = (
   let element = left[0]!
   if (rule !== undefined) {
     for (const other of left) {
-      if (rule.direction * comparable(other[rule.key])! < rule.direction * comparable(element[rule.key])!) element = other
+      if (rule.direction * comparable(other[rule.key])! < rule.direction * comparable(element[rule.key])!)
+        element = other
     }
     reasons.push(`${rule.word} ${rule.key} ${String(element[rule.key])}`)
   }

@@ -21,7 +21,9 @@ export interface Known {
 }
 
 const readingVerbs = new Set(
-  stems("get list search find check read fetch lookup look show query count forecast calculate compute estimate describe view inspect load browse preview compare validate verify track")
+  stems(
+    "get list search find check read fetch lookup look show query count forecast calculate compute estimate describe view inspect load browse preview compare validate verify track"
+  )
 )
 const lightVerbs = new Set(stems("place make create do perform submit set add run execute new issue file put"))
 
@@ -60,12 +62,31 @@ export const know = (tool: Tool.Any): Known | undefined => {
     described: contentStems(description),
     schema,
     readonly: declared
-      ? Context.get(tool.annotations, Tool.Readonly) || !Context.get(tool.annotations, Tool.Destructive) && readsByName(tool.name)
+      ? Context.get(tool.annotations, Tool.Readonly) ||
+        (!Context.get(tool.annotations, Tool.Destructive) && readsByName(tool.name))
       : readsByName(tool.name)
   }
 }
 
-const before = new Set(["|", "please", "and", "then", "to", "you", "must", "should", "also", "or", "now", "just", "finally", "lets", "let", "me", "us"])
+const before = new Set([
+  "|",
+  "please",
+  "and",
+  "then",
+  "to",
+  "you",
+  "must",
+  "should",
+  "also",
+  "or",
+  "now",
+  "just",
+  "finally",
+  "lets",
+  "let",
+  "me",
+  "us"
+])
 const invited = new Set(["can", "could", "would", "will"])
 
 /** The words of a sentence as stems, with a bar where punctuation parts it. */
@@ -88,15 +109,24 @@ const askedIn = (known: Known, text: string): Asked => {
     const raw = tokens(sentence)
     const words = raw.map((word) => (word === "|" ? word : stem(word)))
     const joined = words.map((word, index) => (index + 1 < raw.length ? `${raw[index]}${raw[index + 1]}` : word))
-    const at = (wanted: string) => words.findIndex((word, index) => likeness(word, wanted) > 0 || joined[index] === wanted)
+    const at = (wanted: string) =>
+      words.findIndex((word, index) => likeness(word, wanted) > 0 || joined[index] === wanted)
     const commands = (wanted: string, exact: boolean): number =>
       words.findIndex((word, index) => {
         if (!(exact ? word === wanted || joined[index] === wanted : likeness(word, wanted) > 0)) return false
         const previous = raw[index - 1]
-        return previous === undefined || before.has(previous) || (invited.has(raw[index - 2] ?? "") && previous === "you") || isNegated(raw, index)
+        return (
+          previous === undefined ||
+          before.has(previous) ||
+          (invited.has(raw[index - 2] ?? "") && previous === "you") ||
+          isNegated(raw, index)
+        )
       })
     const hits = known.words.map(at)
-    const described = words.some((word) => word !== verb && word !== "|" && word.length > 2 && known.described.has(word) && likeness(word, verb) === 0)
+    const described = words.some(
+      (word) =>
+        word !== verb && word !== "|" && word.length > 2 && known.described.has(word) && likeness(word, verb) === 0
+    )
     const noun = known.nouns.at(-1)!
     const nounHit = known.words.length > 1 && at(noun) >= 0
     const light = lightVerbs.has(verb)
@@ -106,7 +136,16 @@ const askedIn = (known: Known, text: string): Asked => {
     const nounCommand = light && known.words.length > 1 ? commands(noun, false) : -1
     // A whole name in a sentence is an order only where its verb could be one: `what orders did we place` is none.
     const whole = full >= 0 && (alike >= 0 || commands(noun, false) >= 0) ? full : -1
-    const index = whole >= 0 ? Math.min(...hits) : exact >= 0 ? exact : nounCommand >= 0 ? nounCommand : alike >= 0 && (nounHit || described) ? alike : -1
+    const index =
+      whole >= 0
+        ? Math.min(...hits)
+        : exact >= 0
+          ? exact
+          : nounCommand >= 0
+            ? nounCommand
+            : alike >= 0 && (nounHit || described)
+              ? alike
+              : -1
     if (index < 0) continue
     if (isNegated(raw, index) || (whole >= 0 && isNegated(raw, whole))) denied = true
     else asked = true
@@ -114,7 +153,8 @@ const askedIn = (known: Known, text: string): Asked => {
   return { asked, denied }
 }
 
-const questionWords = /^(what|which|who|whom|whose|when|where|why|how|is|are|was|were|do|does|did|has|have|should|shall|may|am)\b/i
+const questionWords =
+  /^(what|which|who|whom|whose|when|where|why|how|is|are|was|were|do|does|did|has|have|should|shall|may|am)\b/i
 const politely = /\b(can|could|would|will) you\b|\bplease\b/i
 
 /** Whether a request only wants to know something. */

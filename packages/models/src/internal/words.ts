@@ -65,7 +65,11 @@ export const stems = (text: string): Array<string> => splitWords(text).map(stem)
 
 /** The stems of a sentence that carry meaning. */
 export const contentStems = (text: string): Set<string> =>
-  new Set(splitWords(text).filter((word) => !stopWords.has(word) && word.length > 1).map(stem))
+  new Set(
+    splitWords(text)
+      .filter((word) => !stopWords.has(word) && word.length > 1)
+      .map(stem)
+  )
 
 /** How alike two stems are: 1 equal, 0.7 near synonyms, 0 otherwise. */
 export const likeness = (left: string, right: string): number => {
@@ -99,7 +103,11 @@ export const isMeasure = (word: string): boolean => measures.has(word)
  * How well a key found in the conversation answers a wanted name, between 0 and 1. The last word of a name is its
  * noun and must fit; what qualifies it may also come from the key's surroundings.
  */
-export const nameScore = (wanted: ReadonlyArray<string>, key: ReadonlyArray<string>, context: Iterable<string>): number => {
+export const nameScore = (
+  wanted: ReadonlyArray<string>,
+  key: ReadonlyArray<string>,
+  context: Iterable<string>
+): number => {
   if (wanted.length === 0 || key.length === 0) return 0
   if (wanted.length === key.length && wanted.every((word, index) => word === key[index])) return 1
   const wantedHead = wanted[wanted.length - 1]!
@@ -124,7 +132,20 @@ export const sentences = (text: string): Array<string> =>
     .map((sentence) => sentence.trim())
     .filter((sentence) => sentence.length > 0)
 
-const negators = new Set(["not", "never", "without", "no", "don", "dont", "avoid", "nor", "isn", "shouldn", "cannot", "neither"])
+const negators = new Set([
+  "not",
+  "never",
+  "without",
+  "no",
+  "don",
+  "dont",
+  "avoid",
+  "nor",
+  "isn",
+  "shouldn",
+  "cannot",
+  "neither"
+])
 
 /** Whether the word at an index is denied by one of the three words before it. */
 export const isNegated = (words: ReadonlyArray<string>, index: number): boolean =>
