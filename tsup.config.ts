@@ -8,5 +8,7 @@ export default defineConfig({
   dts: false,
   clean: false,
   sourcemap: true,
-  splitting: true
+  splitting: true,
+  // `node:sqlite` has no name without its protocol.
+  removeNodeProtocol: false
 })

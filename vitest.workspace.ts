@@ -9,7 +9,8 @@ export default defineConfig({
         project(name, `packages/${name}`)
       ),
       project("examples", "examples"),
-      project("docs", "docs")
+      project("docs", "docs"),
+      project("scripts", "scripts")
     ]
   }
 })

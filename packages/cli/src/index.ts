@@ -1,1 +1,2 @@
-export {}
+/** The `selvage` command. */
+export * as Cli from "./Cli.ts"

@@ -76,6 +76,16 @@ export const withInput = <A, Encoded, Update, E, R>(
   self: Node<A, Update, E, R>
 ): Node<A, Update, E, R> => ({ ...self, input })
 
+/** Changes how a node runs, and nothing else of it: catch an error, add a policy, time it. */
+export const transform = <Input, Update, E, R, Update2, E2, R2>(
+  self: Node<Input, Update, E, R>,
+  f: (run: Effect.Effect<Update, E, R>, input: Input) => Effect.Effect<Update2, E2, R2>
+): Node<Input, Update2, E2, R2> => ({
+  ...self,
+  [TypeId]: brand,
+  run: (input) => f(self.run(input), input)
+})
+
 /** The implementation of a node service. */
 export type Handler<Input, Output, E, R = never> = (input: Input) => Effect.Effect<Output, E, R>
 

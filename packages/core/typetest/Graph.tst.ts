@@ -107,7 +107,13 @@ describe("what a graph tells by its type", () => {
     expect(
       Graph.make("scoped", {
         state: { n: Channel.sum },
-        nodes: { open: () => Effect.as(Effect.acquireRelease(Effect.void, () => Effect.void), { n: 1 }) },
+        nodes: {
+          open: () =>
+            Effect.as(
+              Effect.acquireRelease(Effect.void, () => Effect.void),
+              { n: 1 }
+            )
+        },
         edges: { start: "open", open: "end" }
       })
     ).type.toBe<Graph.Graph<"scoped", { readonly n: number }, never, Scope.Scope, { readonly n?: number }>>()
@@ -120,7 +126,9 @@ describe("what does not compile", () => {
   })
 
   test("a list of edges with an unknown node", () => {
-    expect(Graph.make("typo", { state, nodes, edges: { ...edges, start: ["plan", "wriet"] } })).type.toRaiseError("wriet")
+    expect(Graph.make("typo", { state, nodes, edges: { ...edges, start: ["plan", "wriet"] } })).type.toRaiseError(
+      "wriet"
+    )
   })
 
   test("edges of a node that does not exist", () => {
@@ -236,15 +244,15 @@ describe("what does not compile", () => {
   })
 
   test("an error route for a tag that no node fails with", () => {
-    expect(
-      Graph.make("typo", { state, nodes, edges, onError: { SearchUnavailible: "write" } })
-    ).type.toRaiseError("no node fails with an error of this tag")
+    expect(Graph.make("typo", { state, nodes, edges, onError: { SearchUnavailible: "write" } })).type.toRaiseError(
+      "no node fails with an error of this tag"
+    )
   })
 
   test("an error route to an unknown node", () => {
-    expect(
-      Graph.make("typo", { state, nodes, edges, onError: { SearchUnavailable: "wriet" } })
-    ).type.toRaiseError("wriet")
+    expect(Graph.make("typo", { state, nodes, edges, onError: { SearchUnavailable: "wriet" } })).type.toRaiseError(
+      "wriet"
+    )
   })
 
   test("a run with a node service that nobody provides", () => {

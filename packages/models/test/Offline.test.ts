@@ -162,6 +162,85 @@ describe("Offline", () => {
     )
   })
 
+  describe("the same trade in other words", () => {
+    const product = Schema.Struct({ product: Schema.String.annotate({ description: "Product code" }) })
+    const Trade = Toolkit.make(
+      reading(
+        Tool.make("stock_level", {
+          description: "Current stock of a product",
+          parameters: product,
+          success: Schema.Unknown
+        })
+      ),
+      reading(
+        Tool.make("vendor_quotes", { description: "Quotes of vendors", parameters: product, success: Schema.Unknown })
+      ),
+      reading(
+        Tool.make("demand_outlook", {
+          description: "Demand for the next weeks",
+          parameters: product,
+          success: Schema.Unknown
+        })
+      ),
+      Tool.make("submit_purchase", {
+        description: "Buys a quantity of a product from a vendor",
+        parameters: Schema.Struct({
+          product: Schema.String,
+          vendor: Schema.String,
+          quantity: Schema.Int.check(Schema.isGreaterThan(0)),
+          price_cents: Schema.Int,
+          reason: Schema.String
+        }),
+        success: Schema.Unknown
+      })
+    )
+    const handlers = {
+      stock_level: () => Effect.succeed({ product: "P-100", on_hand: 3, reorder_level: 20 }),
+      vendor_quotes: () =>
+        Effect.succeed({
+          quotes: [
+            { vendor: "acme", price_cents: 950, delivery_days: 20, min_qty: 5 },
+            { vendor: "globex", price_cents: 1050, delivery_days: 3, min_qty: 50 },
+            { vendor: "initech", price_cents: 1200, delivery_days: 1, min_qty: 1 }
+          ]
+        }),
+      demand_outlook: () => Effect.succeed({ weekly: [3, 4, 5], days_of_cover: 6, recommended_quantity: 30 }),
+      submit_purchase: () => Effect.succeed({ ok: true })
+    }
+    const rule =
+      "You restock the warehouse. Check the stock, look at the quotes and the demand, choose the cheapest that arrives before we run out, then buy the recommended quantity."
+
+    it.effect("works by the same rules, from a request that is JSON and from one that is a sentence", () =>
+      Effect.gen(function* () {
+        const standing = yield* converse(
+          Trade,
+          handlers,
+          prompt('{"product":"P-100","onHand":3,"reorderLevel":20}', rule)
+        )
+        assert.deepStrictEqual(standing.calls.at(-1), {
+          ...standing.calls.at(-1)!,
+          name: "submit_purchase",
+          params: {
+            product: "P-100",
+            vendor: "globex",
+            quantity: 50,
+            price_cents: 1050,
+            reason: "quotes: delivery_days within day of cover 6, cheapest price_cents 1050, of 3"
+          }
+        })
+        const stated = yield* converse(Trade, handlers, prompt("Could you please buy 12 of P-100 from initech?", rule))
+        assert.deepInclude(stated.calls.at(-1)?.params, { vendor: "initech", quantity: 12, price_cents: 1200 })
+        const asked = yield* converse(Trade, handlers, prompt("P-100: how long does our stock last?", rule))
+        assert.notInclude(
+          asked.calls.map((call) => call.name),
+          "submit_purchase"
+        )
+        const decision = yield* LanguageModel.generateObject({ prompt: asked.prompt, schema: Decision })
+        assert.deepInclude(decision.value, { order: false, supplierId: null, units: 0 })
+      }).pipe(Effect.provide(Offline.layer))
+    )
+  })
+
   describe("weather and calendar", () => {
     const Assistant = Toolkit.make(
       Tool.make("get_weather", {

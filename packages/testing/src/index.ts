@@ -1,1 +1,8 @@
-export {}
+/**
+ * What tests of agents run on: a model that plays a script, a journal that fails on purpose. Plugins are faked by
+ * `plugin.fake` of `@selvage/tools`.
+ *
+ * @since 0.1.0
+ */
+export * as CrashingJournal from "./CrashingJournal.ts"
+export * as ScriptedModel from "./ScriptedModel.ts"

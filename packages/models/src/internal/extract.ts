@@ -20,7 +20,7 @@ export interface Wanted {
   readonly words: ReadonlyArray<string>
   readonly description: string
   readonly format: string | undefined
-  /** Stems of the action the value is for: a number right after one of them is meant (`order 40`). */
+  /** Stems of the action the value is for: a number right after one of them is its quantity (`order 40`). */
   readonly verbs?: ReadonlyArray<string> | undefined
 }
 
@@ -118,7 +118,10 @@ export const number = (wanted: Wanted, text: string): Found | undefined => {
       0
     )
     const commanded =
-      wanted.verbs !== undefined && previous.length > 0 && bestLikeness(previous.at(-1)!, wanted.verbs) > 0
+      wanted.verbs !== undefined &&
+      previous.length > 0 &&
+      bestLikeness("quantity", wanted.words.slice(-1)) > 0 &&
+      bestLikeness(previous.at(-1)!, wanted.verbs) > 0
     if (close >= 0.65 || commanded) return { value, certainty: "stated" }
     const measured = next[0] !== undefined && isMeasure(next[0])
     if (!measured || bounding) loose.push(value)

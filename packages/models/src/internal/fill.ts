@@ -233,7 +233,7 @@ export const fill = (root: Json, source: Source): Filled | undefined => {
     if (schema.items !== undefined || schema.prefixItems !== undefined)
       return visitArray(schema, path, from, required, leaf)
     if (asJson(schema.not) !== undefined && Object.keys(asJson(schema.not)!).length === 0) return undefined
-    return without(schema.default ?? null)
+    return without(schema.default ?? (asJson(schema.not)?.type === "null" ? "unknown" : null))
   }
 
   const visitUnion = (

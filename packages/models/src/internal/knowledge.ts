@@ -164,6 +164,15 @@ export const forTool = ({ conversation, facts, now }: Knowledge, purpose: Purpos
         return { ...answer, value: withinFound(answer.value, [...wanted.words, ...purpose.words], facts) }
       }
       const stated = fromText(leaf, wanted, conversation.said, now)
+      const chosen = facts.choices.findLast((choice) => choice.element !== undefined)
+      if (
+        stated?.certainty !== "stated" &&
+        leaf.type === "string" &&
+        grounds.has(wanted.words.at(-1) ?? "") &&
+        chosen !== undefined
+      ) {
+        return { value: `${chosen.list}: ${chosen.reason}`, weight: 0.6 }
+      }
       if (stated?.certainty === "stated") return bounded({ value: stated.value, weight: 1 })
       const fact = find(facts, wanted.words, { said: known, accepts: accepts(leaf.type) })
       // What only reads is not narrowed by what was read before, unless it cannot do without.
@@ -201,6 +210,7 @@ const prose = new Set(
     "summary answer text explanation reason rationale message description report conclusion note response result comment justification why evidence finding detail step reasoning thought content body"
   )
 )
+const grounds = new Set(stems("reason rationale justification why explanation"))
 const outcomes: ReadonlyArray<readonly [status: string, words: ReadonlyArray<string>]> = [
   ["done", stems("done success succeeded completed approved accepted yes ok")],
   ["denied", stems("denied rejected declined refused")],
@@ -240,7 +250,10 @@ export const forOutput = (knowledge: Knowledge): Source => {
         return { value: lines.length > 0 ? lines.join(". ") : conversation.said.trim(), weight: 0.5 }
       }
       const found = fromText(leaf, wanted, conversation.said, now)
-      if (found === undefined || (leaf.type === "boolean" && conversation.observations.length > 0)) return undefined
+      // Once there are results, what merely looks right in the text is more likely something else.
+      const gathered = conversation.observations.length > 0
+      if (found === undefined || (gathered && (leaf.type === "boolean" || found.certainty !== "stated")))
+        return undefined
       return { value: found.value, weight: weights[found.certainty] }
     },
     member: (leaf, members) => {
@@ -276,7 +289,7 @@ export const forOutput = (knowledge: Knowledge): Source => {
         const matching = isAction(words)
         if (matching.length > 0) return matching.every(({ observation }) => observation.status !== "done")
         const fact = find(facts, words, { said: known, accepts: accepts("boolean") })
-        return fact === undefined && words.length > 0 && words.every((word) => known.has(word))
+        return fact === undefined && words.length > 0 && words.every((word) => bestLikeness(word, known) > 0)
       })
       if (!refused) return value
       const quiet: Record<string, unknown> = { ...value }

@@ -91,7 +91,8 @@ export const repair = Effect.fnUntraced(function* (codec: Schema.Constraint, val
   for (let round = 0; round < maxRounds && Result.isFailure(result); round++) {
     const path = pathOf(result.failure)
     const before = Option.getOrUndefined(read(current, path))
-    const plain = typeof before === "number" ? plainNumbers : typeof before === "string" ? plainTexts : []
+    const plain: ReadonlyArray<unknown> =
+      typeof before === "number" ? plainNumbers : typeof before === "string" ? plainTexts : ["unknown", 1, true, {}, []]
     const candidates = [...plain, ...generated.flatMap((sample) => Option.toArray(read(sample, path)))]
     let mended = false
     for (const candidate of candidates) {

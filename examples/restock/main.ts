@@ -1,0 +1,224 @@
+/**
+ * The main job: `pnpm demo`. Loads the CSV files into a database, and decides about every product that is low, durably.
+ * Run it again after a crash and it goes on where it stood.
+ */
+import { Agent } from "@selvage/agent"
+import { Journal, Thread } from "@selvage/core"
+import { Models, Prices } from "@selvage/models"
+import { SqliteClient, SqliteJournal } from "@selvage/sqlite"
+import { Approval } from "@selvage/tools"
+import { NodeRuntime, NodeServices } from "@effect/platform-node"
+import { CliError, Command, Flag, Prompt } from "effect/cli"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Path from "effect/Path"
+import * as Schema from "effect/Schema"
+import * as Stdio from "effect/Stdio"
+import * as Stream from "effect/Stream"
+import * as Terminal from "effect/Terminal"
+import { crash } from "./Crash.ts"
+import * as Progress from "./Progress.ts"
+import { approvalAbove, PurchasingLive } from "./Purchasing.ts"
+import * as Report from "./Report.ts"
+import { Advisor, Buyer, Restock } from "./Restock.ts"
+import { load, Warehouse } from "./Warehouse.ts"
+
+type Approve = "ask" | "all" | "none"
+
+/** The width of the terminal; `undefined` where there is none. */
+const columns = Effect.gen(function* () {
+  const stdio = yield* Stdio.Stdio
+  if (!(yield* stdio.stdoutIsTerminal)) return undefined
+  const terminal = yield* Terminal.Terminal
+  return yield* terminal.columns
+})
+
+const ApprovalQuestion = Schema.decodeUnknownOption(Approval.Question)
+
+/** Answers what a thread asks: by the mode, or by asking the person at the terminal. */
+const answerAsks = Effect.fnUntraced(function* (thread: string, approve: Approve, asks: ReadonlyArray<Thread.OpenAsk>) {
+  for (const { ask, kind, question } of asks) {
+    const approval = Option.getOrUndefined(ApprovalQuestion(question))
+    if (kind !== "question" || approval === undefined) {
+      return yield* new Unanswerable({ thread, ask })
+    }
+    const approved =
+      approve === "ask"
+        ? yield* Prompt.Confirm({
+            message: `Approve ${approval.tool} ${JSON.stringify(approval.params)}?`,
+            initial: false
+          })
+        : approve === "all"
+    yield* Thread.answer(Approval.ask(approval.call), {
+      thread,
+      ask,
+      value: approved ? { approved } : { approved, reason: "the order is above the limit and was not approved" }
+    })
+  }
+})
+
+class Unanswerable extends Schema.TaggedError<Unanswerable>()("Unanswerable", {
+  thread: Schema.String,
+  ask: Schema.String
+}) {
+  override get message() {
+    return `Thread "${this.thread}" waits for "${this.ask}", which this program cannot answer. See: selvage show ${this.thread}`
+  }
+}
+
+/** Runs the job to its end, answering what it asks in between. */
+const runJob = Effect.fnUntraced(function* (thread: string, approve: Approve) {
+  const width = yield* columns
+  let progress = Progress.empty
+  // The events of the past are folded too, so that the picture is right after a restart.
+  let after = 0
+  while (true) {
+    const events = Thread.stream(Restock, { thread, input: {}, run: thread, after }).pipe(
+      Stream.tap((event) =>
+        Effect.sync(() => {
+          if (event._tag === "Journaled") after = event.seq
+        })
+      )
+    )
+    progress = yield* Progress.show(events, width, progress)
+    const asks = yield* Thread.asks({ thread })
+    if (asks.length === 0) return
+    yield* answerAsks(thread, approve, asks)
+  }
+})
+
+const restock = Effect.fnUntraced(function* (thread: string, approve: Approve, model: string) {
+  yield* runJob(thread, approve)
+  const { decisions } = yield* Thread.state(Restock, { thread })
+  const warehouse = yield* Warehouse
+  const orders = yield* warehouse.orders
+  const entries = yield* Stream.runCollect(Thread.events({ thread }))
+  const millis = (entries.at(-1)?.at ?? 0) - (entries[0]?.at ?? 0)
+  yield* Console.log(`\n${Report.decisions(decisions, orders)}\n\n${Report.totals(decisions, orders, millis, model)}`)
+})
+
+/** One product: decide as the job does, or answer a person's own words. */
+const only = Effect.fnUntraced(function* (sku: string, prompt: Option.Option<string>, approve: Approve) {
+  const warehouse = yield* Warehouse
+  const product = yield* warehouse.product(sku)
+  const runs = yield* threadsOf(sku)
+  const thread = `ask-${product.sku}-${runs + 1}`
+  const request = Option.getOrElse(prompt, () => `Restock ${product.sku} (${product.name}). Place an order if it is needed.`)
+  const agent = Option.isSome(prompt) ? Advisor : Buyer
+  const input = { prompt: request.includes(product.sku) ? request : `${request} (product ${product.sku}, ${product.name})` }
+  while (true) {
+    const outcome = yield* Thread.run(agent, { thread, input, run: thread })
+    if (outcome._tag === "Waiting") {
+      yield* answerAsks(thread, approve, outcome.asks)
+      continue
+    }
+    const { output, text, turns } = outcome.state
+    yield* Console.log(output === undefined ? text : JSON.stringify(output, undefined, 2))
+    return yield* Console.log(`\n${turns.length} turns; thread ${thread}`)
+  }
+})
+
+const threadsOf = (sku: string) =>
+  Effect.map(
+    Effect.flatMap(Effect.service(Journal.Journal), (journal) => journal.threads),
+    (threads) => threads.filter(({ thread }) => thread.startsWith(`ask-${sku}-`)).length
+  )
+
+const flags = {
+  approve: Flag.Literals("approve", ["ask", "all", "none"]).pipe(
+    Flag.withDescription("Orders above the limit: ask in the terminal, approve all, or none (default: ask if there is a terminal)"),
+    Flag.optional
+  ),
+  approveAbove: Flag.Finite("approve-above").pipe(
+    Flag.withDescription("The limit in euros above which an order needs approval"),
+    Flag.withDefault(1000)
+  ),
+  only: Flag.String("only").pipe(Flag.withDescription("Ask about this product (SKU) only"), Flag.optional),
+  prompt: Flag.String("prompt").pipe(Flag.withDescription("With --only: what to ask, in your own words"), Flag.optional),
+  thread: Flag.String("thread").pipe(Flag.withDescription("The thread to run or go on with"), Flag.withDefault("restock")),
+  directory: Flag.String("directory").pipe(
+    Flag.withDescription("Where the database and the journal are kept"),
+    Flag.withDefault(".selvage")
+  ),
+  fresh: Flag.Boolean("fresh").pipe(Flag.withDescription("Start over: forget database and journal"), Flag.withDefault(false)),
+  crash: Flag.Boolean("crash").pipe(Flag.withDescription("Kill the job at random moments and prove that nothing is lost or doubled"), Flag.withDefault(false)),
+  kills: Flag.Int("kills").pipe(Flag.withDescription("With --crash: how many times"), Flag.withDefault(6))
+}
+
+class PromptWithoutProduct extends Schema.TaggedError<PromptWithoutProduct>()("PromptWithoutProduct", {}) {
+  override get message() {
+    return "--prompt needs --only SKU: say which product it is about."
+  }
+}
+
+const command = Command.make("demo", flags, (options) =>
+  Effect.gen(function* () {
+    const fs = yield* FileSystem.FileSystem
+    const path = yield* Path.Path
+    const here = yield* path.fromFileUrl(new URL(".", import.meta.url))
+    const stdio = yield* Stdio.Stdio
+    if (Option.isSome(options.prompt) && Option.isNone(options.only)) return yield* new PromptWithoutProduct()
+    if (options.crash) return yield* crash({ main: path.join(here, "main.ts"), kills: options.kills })
+    const interactive = (yield* stdio.stdinIsTerminal) && (yield* stdio.stdoutIsTerminal)
+    const approve = Option.getOrElse(options.approve, (): Approve => (interactive ? "ask" : "none"))
+    const files = {
+      database: path.join(options.directory, "warehouse.db"),
+      journal: path.join(options.directory, "journal.db")
+    }
+    if (options.fresh) {
+      for (const file of Object.values(files)) {
+        for (const suffix of ["", "-wal", "-shm"]) yield* fs.remove(file + suffix, { force: true })
+      }
+    }
+    yield* fs.makeDirectory(options.directory, { recursive: true })
+
+    const program = Effect.gen(function* () {
+      const report = yield* load(path.join(here, "data"))
+      const models = yield* Models.Models
+      const model = yield* models.description("smart")
+      yield* Console.log(
+        `${report.products} products, ${report.suppliers} suppliers, ${report.offers} offers${report.loaded ? " loaded" : " in the database"}, ${report.notes.length} rows with notes`
+      )
+      yield* Console.log(
+        `model: ${model}; orders above ${Report.euros(options.approveAbove * 100)} ${approve === "ask" ? "wait for your approval" : approve === "all" ? "are approved" : "are not approved (--approve all|ask)"}`
+      )
+      if (Option.isSome(options.only)) return yield* only(options.only.value, options.prompt, approve)
+      yield* Console.log(`thread: ${options.thread}; journal: ${files.journal}\n`)
+      yield* restock(options.thread, approve, model)
+      yield* Console.log(`\nLook inside: npx pnpm selvage show ${options.thread} · start over: --fresh`)
+    })
+    yield* program.pipe(
+      Effect.provide([PurchasingLive, approvalAbove(options.approveAbove * 100)]),
+      Effect.provide([Warehouse.layer, Layer.succeed(Agent.Pricing, (model, usage) => Prices.cost(model, usage))]),
+      Effect.provide([
+        SqliteClient.layer({ filename: files.database }),
+        SqliteJournal.layer({ filename: files.journal }),
+        Models.layerConfig
+      ])
+    )
+  })
+).pipe(Command.withDescription("A purchasing agent restocks a warehouse"))
+
+const program = Effect.gen(function* () {
+  const stdio = yield* Stdio.Stdio
+  yield* Command.runWith(command, { version: "0.1.0" })(yield* stdio.args)
+}).pipe(
+  Effect.catch((error) =>
+    CliError.isCliError(error)
+      ? exit(2)
+      : Effect.andThen(Console.error(error instanceof Error ? error.message : String(error)), exit(1))
+  ),
+  Effect.provide(NodeServices.layer)
+)
+
+function exit(code: number) {
+  return Effect.sync(() => {
+    process.exitCode = code
+  })
+}
+
+NodeRuntime.runMain(program)
+

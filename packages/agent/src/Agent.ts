@@ -1,0 +1,171 @@
+/**
+ * An agent is a graph: a model and its tools take turns until the model calls no more tools, then the answer is given,
+ * as text or as a value that fits a schema. Being a graph, it runs with `Graph.run`, durably with `Thread.run`, and as a
+ * node of another graph with `Agent.node`.
+ *
+ * ```text
+ * start → begin → model ⇉ call (one task per tool call) → model → … → answer → end
+ * ```
+ *
+ * - Before every turn its limit is checked against the turns it has journaled.
+ * - A tool call that needs approval waits for an answer to the ask `Dispatcher.Approval`; a call that failed, was denied
+ *   or was made up by the model is reported to the model, which may do better.
+ * - Tools that are neither read-only nor idempotent are journaled before they run, and never repeated in silence.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import { Agent } from "@selvage/agent"
+ * import { Limit } from "@selvage/core"
+ * import { Schema } from "effect"
+ *
+ * export const Critic = Agent.make("critic", {
+ *   instructions: "You judge a text by its clarity.",
+ *   output: Schema.Struct({ score: Schema.Int, reason: Schema.String }),
+ *   limit: Limit.all(Limit.turns(3), Limit.within("30 seconds"))
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ */
+import * as Channel from "@selvage/core/Channel"
+import * as Edge from "@selvage/core/Edge"
+import type { GraphFailure, LimitReached } from "@selvage/core/Errors"
+import * as Graph from "@selvage/core/Graph"
+import * as Limit from "@selvage/core/Limit"
+import * as Node from "@selvage/core/Node"
+import type * as Task from "@selvage/core/Task"
+import * as Dispatcher from "@selvage/tools/Dispatcher"
+import type * as Plugin from "@selvage/tools/Plugin"
+import type { RegistryInvalid } from "@selvage/tools/Errors"
+import * as Registry from "@selvage/tools/Registry"
+import * as ToolOutcome from "@selvage/tools/ToolOutcome"
+import type * as AiError from "effect/ai/AiError"
+import type * as LanguageModel from "effect/ai/LanguageModel"
+import * as Prompt from "effect/ai/Prompt"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { pendingCalls, ToolCall } from "./internal/conversation.ts"
+import { answerTurn, modelTurn } from "./internal/turn.ts"
+
+/** The state of an agent. */
+export interface State<Output> {
+  /** The request of this run. */
+  readonly prompt: string
+  /** The conversation so far, without the instructions. */
+  readonly messages: Prompt.Prompt
+  /** What each turn of the model cost. */
+  readonly turns: ReadonlyArray<Limit.Turn>
+  /** How many turns earlier runs of the thread took; limits count from here. */
+  readonly turnsBefore: number
+  /** The model's last text. */
+  readonly text: string
+  /** The answer, once there is one; stays `undefined` for an agent without an output schema. */
+  readonly output: Output | undefined
+}
+
+/** What a run of an agent is given. */
+export interface Input {
+  readonly prompt: string
+  /** A conversation to go on from. */
+  readonly messages?: Prompt.Prompt | undefined
+}
+
+/** How an agent can fail: the model's failure, or a limit. */
+export type Failure = AiError.AiError | LimitReached | RegistryInvalid
+
+/** An agent: a graph whose state is {@link State}. */
+export interface Agent<Name extends string, Output, Requirements>
+  extends Graph.Graph<Name, State<Output>, Failure, Requirements, Input>
+{}
+
+/** How an agent is made. */
+export interface Options<Plugins extends ReadonlyArray<Plugin.Any>, Output, Encoded> {
+  /** What the model is told before the conversation. */
+  readonly instructions: string
+  /** The plugins whose tools the model may call. */
+  readonly tools?: Plugins | undefined
+  /** The schema of the answer; its encoded side is a record. Without one the answer is text. */
+  readonly output?: Schema.Codec<Output, Encoded> | undefined
+  /** When to stop; 16 turns if not given. */
+  readonly limit?: Limit.Limit | undefined
+  /** How many tool calls of one turn run at once; 8 if not given. */
+  readonly concurrency?: number | undefined
+}
+
+/** The limit of an agent that names none. */
+export const defaultLimit: Limit.Limit = Limit.turns(16)
+
+/** Makes an agent. */
+export const make = <
+  const Name extends string,
+  const Plugins extends ReadonlyArray<Plugin.Any> = [],
+  Output = never,
+  Encoded extends Record<string, unknown> = never
+>(
+  name: Name,
+  options: Options<Plugins, Output, Encoded>
+): Agent<Name, Output, LanguageModel.LanguageModel | Plugin.Services<Plugins[number]>> => {
+  const { concurrency = 8, instructions, limit = defaultLimit, output } = options
+  const registry = Registry.make(options.tools ?? [])
+  const turnOptions = { instructions, limit, registry }
+
+  return Graph.make(name, {
+    state: {
+      prompt: Channel.last(Schema.String),
+      messages: Channel.messages,
+      turns: Channel.append(Limit.Turn),
+      turnsBefore: Channel.last(Schema.Int, { initial: 0 }),
+      text: Channel.last(Schema.String, { initial: "" }),
+      output: Channel.optional((output ?? Schema.Never) as Schema.Codec<Output, unknown>)
+    },
+    nodes: {
+      begin: ({ prompt, turns }) =>
+        Effect.succeed({ messages: Prompt.make(prompt), turnsBefore: turns.length, output: undefined }),
+      model: (state) => modelTurn(turnOptions, state),
+      call: Node.make(ToolCall, (call) =>
+        Effect.flatMap(registry, (tools) =>
+          Effect.map(Dispatcher.dispatch(tools, call), (outcome) => ({
+            messages: Prompt.fromMessages([Prompt.makeMessage("tool", { content: [ToolOutcome.toPart(outcome)] })])
+          }))
+        )),
+      answer: (state) =>
+        output === undefined
+          ? Effect.succeed({})
+          : answerTurn(turnOptions, name, output as unknown as Schema.Codec<Output, Record<string, unknown>>, state)
+    },
+    edges: {
+      start: "begin",
+      begin: "model",
+      model: {
+        to: ["call", "answer"],
+        choose: ({ messages }) => {
+          const calls = pendingCalls(messages)
+          return calls.length === 0
+            ? "answer"
+            : Edge.fanOut("call", calls, { concurrency, keys: calls.map((call) => call.name) })
+        }
+      },
+      call: "model",
+      answer: "end"
+    }
+  }) as never
+}
+
+/**
+ * An agent as a node of another graph: it is asked with a prompt made from the state (or from an item of a fan-out), and
+ * its answer becomes an update.
+ */
+export const node = <Name extends string, Output, R, ParentState, Update>(
+  agent: Agent<Name, Output, R>,
+  options: {
+    readonly prompt: (state: ParentState) => string
+    readonly update: (state: State<Output>, parent: ParentState) => Update
+  }
+): Node.Node<ParentState, Update, Failure | GraphFailure | Task.Suspended | Task.JournalFailure, R> =>
+  Graph.node(agent, {
+    input: (parent: ParentState) => ({ prompt: options.prompt(parent) }),
+    update: options.update
+  })
+
+export { Pricing } from "./internal/turn.ts"

@@ -1,0 +1,77 @@
+/**
+ * What a command can fail with besides the failures of the journal. Each becomes one line on stderr and exit code 1.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+
+/** There is no journal file of that name. None is made. */
+export class JournalFileNotFound extends Schema.TaggedError<JournalFileNotFound>()("JournalFileNotFound", {
+  file: Schema.String
+}) {
+  override get message() {
+    return `There is no journal file "${this.file}". Name one with --journal FILE or SELVAGE_JOURNAL.`
+  }
+}
+
+/** The file is there, and is no journal. */
+export class NotAJournal extends Schema.TaggedError<NotAJournal>()("NotAJournal", {
+  file: Schema.String,
+  reason: Schema.String
+}) {
+  override get message() {
+    return `"${this.file}" is not a journal that can be read: ${this.reason}. Name another with --journal FILE, or restore it from a backup.`
+  }
+}
+
+/** The journaled updates of a channel do not fit the way it folds. */
+export class UpdateUnfoldable extends Schema.TaggedError<UpdateUnfoldable>()("UpdateUnfoldable", {
+  channel: Schema.String,
+  kind: Schema.String,
+  seq: Schema.Int
+}) {
+  override get message() {
+    return `Entry ${this.seq} updates channel "${this.channel}" with a value that a channel of kind "${this.kind}" cannot take. ` +
+      `Look at it with selvage events, or read the state before it with --at ${this.seq - 1}.`
+  }
+}
+
+/** There is no module at that path. */
+export class ModuleNotFound extends Schema.TaggedError<ModuleNotFound>()("ModuleNotFound", {
+  module: Schema.String,
+  looked: Schema.String
+}) {
+  override get message() {
+    return `There is no module "${this.module}": ${this.looked}. Name a file, or a directory with an index.ts, an index.js or a package.json.`
+  }
+}
+
+/** The module is there, and cannot be imported. */
+export class ModuleFailed extends Schema.TaggedError<ModuleFailed>()("ModuleFailed", {
+  module: Schema.String,
+  reason: Schema.String
+}) {
+  override get message() {
+    return `The module "${this.module}" cannot be imported: ${this.reason}`
+  }
+}
+
+/** The module exports no graph, or none of that name. */
+export class GraphNotExported extends Schema.TaggedError<GraphNotExported>()("GraphNotExported", {
+  module: Schema.String,
+  name: Schema.UndefinedOr(Schema.String),
+  found: Schema.Array(Schema.String)
+}) {
+  override get message() {
+    const what = this.name === undefined ? "no graph" : `no graph "${this.name}"`
+    const found = this.found.length === 0 ? "" : ` It exports ${this.found.map((name) => `"${name}"`).join(", ")}.`
+    return `The module "${this.module}" exports ${what}.${found} Export the value that Graph.make returns.`
+  }
+}
+
+/** The output could not be written. */
+export class OutputFailed extends Schema.TaggedError<OutputFailed>()("OutputFailed", { reason: Schema.String }) {
+  override get message() {
+    return `The output could not be written: ${this.reason}`
+  }
+}

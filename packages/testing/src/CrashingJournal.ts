@@ -1,0 +1,65 @@
+/**
+ * A journal that fails at the nth append, and at all after it, as if the process had lost its disk or had died there.
+ *
+ * The journal under it is not harmed: run the thread again on that one to see what a restart makes of it.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import { Journal } from "@selvage/core"
+ * import { CrashingJournal } from "@selvage/testing"
+ * import * as Effect from "effect/Effect"
+ *
+ * export const survives = <A, E, R>(run: Effect.Effect<A, E, R | Journal.Journal>) =>
+ *   run.pipe(
+ *     Effect.provide(CrashingJournal.layer({ at: 3 })), // dies at the third append
+ *     Effect.exit,
+ *     Effect.andThen(run), // and starts again on the same journal
+ *     Effect.provide(Journal.layerMemory)
+ *   )
+ * ```
+ *
+ * @since 0.1.0
+ */
+import { JournalUnavailable } from "@selvage/core/Errors"
+import { Journal } from "@selvage/core/Journal"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+
+/** Where the journal fails. */
+export interface Options {
+  /** The append that fails first, counted from 1. */
+  readonly at: number
+  /**
+   * `lost` (default): what that append was to write is not there. `written`: it is there, but the writer does not learn
+   * of it. Appends after it write nothing in either case.
+   */
+  readonly append?: "lost" | "written" | undefined
+}
+
+/** Wraps a journal. Appends are counted from here. */
+export const make = (journal: Journal["Service"], options: Options): Effect.Effect<Journal["Service"]> =>
+  Effect.sync(() => {
+    let appends = 0
+    return Journal.of({
+      ...journal,
+      append: (thread, expected, entries) =>
+        Effect.suspend(() => {
+          const count = ++appends
+          if (count < options.at) return journal.append(thread, expected, entries)
+          const crash = Effect.fail(
+            new JournalUnavailable({ operation: "append", cause: new Error(`crash injected at append ${count}`) })
+          )
+          return count === options.at && options.append === "written"
+            ? Effect.andThen(journal.append(thread, expected, entries), crash)
+            : crash
+        })
+    })
+  })
+
+/** Wraps the journal of the context. */
+export const layer = (options: Options): Layer.Layer<Journal, never, Journal> =>
+  Layer.effect(
+    Journal,
+    Effect.flatMap(Journal, (journal) => make(journal, options))
+  )
