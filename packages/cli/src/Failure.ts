@@ -31,8 +31,10 @@ export class UpdateUnfoldable extends Schema.TaggedError<UpdateUnfoldable>()("Up
   seq: Schema.Int
 }) {
   override get message() {
-    return `Entry ${this.seq} updates channel "${this.channel}" with a value that a channel of kind "${this.kind}" cannot take. ` +
+    return (
+      `Entry ${this.seq} updates channel "${this.channel}" with a value that a channel of kind "${this.kind}" cannot take. ` +
       `Look at it with selvage events, or read the state before it with --at ${this.seq - 1}.`
+    )
   }
 }
 

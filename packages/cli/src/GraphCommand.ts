@@ -31,7 +31,9 @@ export const graph = Command.make(
       found.map((exported) => {
         const mermaid = Graph.toMermaid(exported.graph).trimEnd()
         if (json) return Output.json({ name: exported.name, export: exported.as, mermaid })
-        return found.length === 1 ? mermaid : `%% ${Output.printable(exported.as)}: ${Output.printable(exported.name)}\n${mermaid}\n`
+        return found.length === 1
+          ? mermaid
+          : `%% ${Output.printable(exported.as)}: ${Output.printable(exported.name)}\n${mermaid}\n`
       })
     )
   })

@@ -30,7 +30,7 @@ const Manifest = Schema.fromJsonString(
 const conditions = ["node", "import", "module-sync", "default"]
 
 /** The file that `exports` of a package.json names for the package itself. */
-const entryOf = (exports: Schema.Json | undefined, depth = 0): string | undefined => {
+const entryOf = (exports: unknown, depth = 0): string | undefined => {
   if (typeof exports === "string") return exports
   if (!Predicate.isObject(exports) || Array.isArray(exports) || depth > 8) return undefined
   const root = Object.entries(exports).find(([key]) => key === ".")
@@ -45,7 +45,11 @@ const entryOf = (exports: Schema.Json | undefined, depth = 0): string | undefine
 const resolve = Effect.fnUntraced(function* (module: string) {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
-  const typeOf = (file: string) => Effect.orElseSucceed(Effect.map(fs.stat(file), ({ type }) => type), () => undefined)
+  const typeOf = (file: string) =>
+    Effect.orElseSucceed(
+      Effect.map(fs.stat(file), ({ type }) => type),
+      () => undefined
+    )
   const at = path.resolve(module)
   const type = yield* typeOf(at)
   if (type === undefined) return yield* new ModuleNotFound({ module, looked: `nothing is at ${at}` })
@@ -55,7 +59,9 @@ const resolve = Effect.fnUntraced(function* (module: string) {
   if ((yield* typeOf(manifest)) === "File") {
     const decoded = yield* fs.readFileString(manifest).pipe(
       Effect.flatMap(Schema.decodeEffect(Manifest)),
-      Effect.mapError(({ message }) => new ModuleFailed({ module, reason: `its package.json cannot be read: ${message}` }))
+      Effect.mapError(
+        ({ message }) => new ModuleFailed({ module, reason: `its package.json cannot be read: ${message}` })
+      )
     )
     const entry = entryOf(decoded.exports) ?? decoded.main
     if (entry !== undefined) candidates.push(entry)
@@ -100,7 +106,10 @@ export const load = Effect.fnUntraced(function* (
 ): Effect.fn.Return<readonly [Exported, ...ReadonlyArray<Exported>], LoadFailure, FileSystem.FileSystem | Path.Path> {
   const path = yield* Path.Path
   const file = yield* resolve(module)
-  const url = yield* Effect.mapError(path.toFileUrl(file), ({ message }) => new ModuleFailed({ module, reason: message }))
+  const url = yield* Effect.mapError(
+    path.toFileUrl(file),
+    ({ message }) => new ModuleFailed({ module, reason: message })
+  )
   const namespace = yield* Effect.tryPromise({
     try: (): Promise<object> => import(url.href),
     catch: (cause) => new ModuleFailed({ module, reason: reasonOf(cause) })
@@ -111,7 +120,9 @@ export const load = Effect.fnUntraced(function* (
     })
   )
   const exported = graphsOf(namespace)
-  const [first, ...rest] = name === undefined ? exported : exported.filter((graph) => graph.name === name || graph.as === name)
-  if (first === undefined) return yield* new GraphNotExported({ module, name, found: exported.map((graph) => graph.name) })
+  const [first, ...rest] =
+    name === undefined ? exported : exported.filter((graph) => graph.name === name || graph.as === name)
+  if (first === undefined)
+    return yield* new GraphNotExported({ module, name, found: exported.map((graph) => graph.name) })
   return [first, ...rest]
 })

@@ -6,9 +6,11 @@
  */
 import * as CliOutput from "effect/cli/CliOutput"
 import * as Console from "effect/Console"
+import * as Data from "effect/Data"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
+import * as Sink from "effect/Sink"
 import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
 import { OutputFailed } from "./Failure.ts"
@@ -43,12 +45,17 @@ export const table = (rows: ReadonlyArray<ReadonlyArray<string>>): ReadonlyArray
     })
   }
   return cells.map((row) =>
-    row.map((cell, column) => cell + " ".repeat((widths[column] ?? 0) - CliOutput.displayWidth(cell))).join("  ").trimEnd()
+    row
+      .map((cell, column) => cell + " ".repeat((widths[column] ?? 0) - CliOutput.displayWidth(cell)))
+      .join("  ")
+      .trimEnd()
   )
 }
 
 const isBrokenPipe = (error: unknown): boolean =>
   Predicate.hasProperty(error, "code") && (error.code === "EPIPE" || error.code === "ERR_STREAM_DESTROYED")
+
+class ReaderGone extends Data.TaggedError("ReaderGone") {}
 
 /** Writes lines to stdout as they come. A reader that went away (`| head`) ends it quietly. */
 export const lines = <E, R>(
@@ -56,26 +63,19 @@ export const lines = <E, R>(
 ): Effect.Effect<void, E | OutputFailed, R | Stdio.Stdio> =>
   Effect.gen(function* () {
     const stdio = yield* Stdio.Stdio
-    // Whole chunks at a time: a write for each line is a system call for each line.
-    const chunks = Stream.map(Stream.chunks(stream), (chunk) => `${chunk.join("\n")}\n`)
-    const sink = stdio.stdout({ endOnDone: false })
-    yield* Stream.run(Stream.mapError(chunks, (error) => new Upstream(error)), sink).pipe(
-      Effect.catch((error) => {
-        if (error instanceof Upstream) return Effect.fail(error.error)
-        return isBrokenPipe(error.reason.cause)
-          ? Effect.void
-          : Effect.fail(new OutputFailed({ reason: error.message }))
-      })
+    const sink = Sink.mapError(stdio.stdout({ endOnDone: false }), (error) =>
+      isBrokenPipe(error.reason.cause) ? new ReaderGone() : new OutputFailed({ reason: error.message })
     )
-  })
-
-/** Tells the failure of the lines from the failure to write them, whatever the first is. */
-class Upstream<E> {
-  readonly error: E
-  constructor(error: E) {
-    this.error = error
-  }
-}
+    // Whole chunks at a time: a write for each line is a system call for each line.
+    yield* Stream.run(
+      Stream.map(Stream.chunks(stream), (chunk) => `${chunk.join("\n")}\n`),
+      sink
+    )
+  }).pipe(
+    Effect.catch((error): Effect.Effect<void, E | OutputFailed> =>
+      error instanceof ReaderGone ? Effect.void : Effect.fail(error)
+    )
+  )
 
 /** Writes lines to stdout. */
 export const print = (texts: ReadonlyArray<string>): Effect.Effect<void, OutputFailed, Stdio.Stdio> =>

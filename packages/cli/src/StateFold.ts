@@ -123,8 +123,7 @@ export const next = (fold: Fold, { entry, seq }: Sequenced): Result.Result<void,
   }
 }
 
-const startOf = (kind: string): Schema.Json | undefined =>
-  kind === "sum" ? 0 : kind === "map" ? {} : undefined
+const startOf = (kind: string): Schema.Json | undefined => (kind === "sum" ? 0 : kind === "map" ? {} : undefined)
 
 /** The state that the entries so far make. */
 export const result = (fold: Fold): Folded => {

@@ -28,7 +28,9 @@ const thread = Argument.String("thread").pipe(Argument.withDescription("The name
 const sequenceNumber = (name: string) =>
   Flag.Int(name).pipe(
     Flag.withMetavar("N"),
-    Flag.withSchema(Schema.Int.check(Schema.isGreaterThanOrEqualTo(0, { message: "Expected a sequence number: 0 or more" })))
+    Flag.withSchema(
+      Schema.Int.check(Schema.isGreaterThanOrEqualTo(0, { message: "Expected a sequence number: 0 or more" }))
+    )
   )
 
 const infoJson = (info: ThreadInfo) => ({
@@ -49,7 +51,13 @@ export const threads = Command.make(
     const all = yield* Effect.flatMap(Journal, (service) => service.threads).pipe(Effect.provide(yield* journal))
     if (json) return yield* Output.print(all.map((info) => Output.json(infoJson(info))))
     if (all.length === 0) return yield* Output.tell(`The journal "${file}" has no threads yet.`)
-    const rows = all.map((info) => [info.thread, info.graph, info.status, String(info.head), Output.time(info.updatedAt)])
+    const rows = all.map((info) => [
+      info.thread,
+      info.graph,
+      info.status,
+      String(info.head),
+      Output.time(info.updatedAt)
+    ])
     yield* Output.print(Output.table([["THREAD", "GRAPH", "STATUS", "ENTRIES", "LAST CHANGE"], ...rows]))
   })
 ).pipe(Command.withDescription("List the threads, the one changed last first"))
@@ -210,9 +218,7 @@ export const state = Command.make(
         )
       }
       for (const channel of folded.unwritten) {
-        yield* Output.tell(
-          `Channel "${channel}" was never written; --graph MODULE shows its initial value.`
-        )
+        yield* Output.tell(`Channel "${channel}" was never written; --graph MODULE shows its initial value.`)
       }
     }).pipe(Effect.provide(yield* journal))
   })

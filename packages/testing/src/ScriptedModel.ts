@@ -27,7 +27,7 @@ import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type * as Schema from "effect/Schema"
+import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 
 /** What the model was asked. */
@@ -124,7 +124,10 @@ export const make = Effect.fnUntraced(function* (
     requests.push(request)
     const turn = turns[request.turn - 1]
     if (turn !== undefined) return yield* play(turn, request)
-    return yield* unfit(request, `the script has only ${turns.length} turns. Add one, or find out why the model is asked again.`)
+    return yield* unfit(
+      request,
+      `the script has only ${turns.length} turns. Add one, or find out why the model is asked again.`
+    )
   })
   const finish = (reason: Response.FinishReason): Response.FinishPartEncoded => ({
     type: "finish",
@@ -135,6 +138,7 @@ export const make = Effect.fnUntraced(function* (
     }
   })
   const model = yield* LanguageModel.make({
+    codecTransformer,
     generateText: (provider) =>
       Effect.map(next(provider, false), (played) => [...whole(played), finish(reasonOf(played))]),
     streamText: (provider) =>
@@ -159,6 +163,12 @@ export const layer = (
       Context.make(LanguageModel.LanguageModel, script.model).pipe(Context.add(Script, script))
     )
   )
+
+// As the providers do it: objects come as JSON, whatever their schema makes of it.
+const codecTransformer: LanguageModel.CodecTransformer = (schema) => ({
+  codec: Schema.toCodecJson(schema),
+  jsonSchema: Schema.toJsonSchemaDocument(schema).schema
+})
 
 interface Played {
   readonly text: string | undefined

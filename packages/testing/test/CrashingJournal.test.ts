@@ -50,7 +50,7 @@ it.effect("the crash is a JournalUnavailable that says at which append, and noth
   Effect.gen(function* () {
     const journal = yield* CrashingJournal.make(yield* Journal.Journal, { at: 2 })
     const append = (expected: number) => journal.append("t", expected, [{ _tag: "Patched", updates: {} }])
-    assert.strictEqual(yield* append(0), 1)
+    yield* append(0)
     const first = yield* Effect.flip(append(1))
     assert.strictEqual(first._tag, "JournalUnavailable")
     assert.include(first.message, "append 2")

@@ -123,7 +123,11 @@ describe("a script", () => {
 })
 
 describe("what does not fit fails and says where", () => {
-  const says = (turns: ReadonlyArray<ScriptedModel.Turn>, run: Effect.Effect<unknown, AiError.AiError, LanguageModel.LanguageModel>, expected: string) =>
+  const says = (
+    turns: ReadonlyArray<ScriptedModel.Turn>,
+    run: Effect.Effect<unknown, AiError.AiError, LanguageModel.LanguageModel>,
+    expected: string
+  ) =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(run)
       assert.include(error.message, expected)
@@ -139,12 +143,20 @@ describe("what does not fit fails and says where", () => {
     )
   )
   it.effect("a text where an object was asked for", () =>
-    says([ScriptedModel.text("x")], decide, `Turn 1: the object "decision" was asked for, but the script has a text here.`)
+    says(
+      [ScriptedModel.text("x")],
+      decide,
+      `Turn 1: the object "decision" was asked for, but the script has a text here.`
+    )
   )
   it.effect("an object where text was asked for", () =>
     says([ScriptedModel.object({})], plain, "Turn 1: text was asked for, but the script has an object here.")
   )
   it.effect("a call where no tools were offered", () =>
-    says([ScriptedModel.call("check_stock", {})], plain, "the script has a call of check_stock here, but no tools were offered")
+    says(
+      [ScriptedModel.call("check_stock", {})],
+      plain,
+      "the script has a call of check_stock here, but no tools were offered"
+    )
   )
 })

@@ -30,7 +30,14 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Approval from "./Approval.ts"
-import { ToolArgumentsInvalid, ToolDenied, ToolFailed, ToolNotFound, ToolResultTooLarge, ToolTimedOut } from "./Errors.ts"
+import {
+  ToolArgumentsInvalid,
+  ToolDenied,
+  ToolFailed,
+  ToolNotFound,
+  ToolResultTooLarge,
+  ToolTimedOut
+} from "./Errors.ts"
 import { describe, shorten, sizeOf, toJson } from "./internal/json.ts"
 import { type Output, ResultInvalid } from "./internal/running.ts"
 import type { RegisteredTool, Registry } from "./Registry.ts"

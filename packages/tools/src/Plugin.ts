@@ -67,7 +67,9 @@ export type Reconcile<Tools extends Record<string, Tool.Any>> = {
 }
 
 type ReconcileServices<R> = {
-  [Name in keyof R]: R[Name] extends (...args: never) => Effect.Effect<unknown, unknown, infer S> ? S : never
+  [Name in keyof R]-?: Exclude<R[Name], undefined> extends (...args: never) => Effect.Effect<unknown, unknown, infer S>
+    ? S
+    : never
 }[keyof R]
 
 /** What may be said about a plugin's tools where they are implemented. */
@@ -145,7 +147,11 @@ export const make = <const Name extends string, Tools extends Record<string, Too
   const toLayer = <Handlers extends Toolkit.HandlersFrom<Tools>, EX, RX>(
     build: Handlers | Effect.Effect<Handlers, EX, RX>,
     live?: Options<Tools>
-  ) => Layer.effect(tag, Effect.flatMap(toolkit.toHandlers(build), (handlers) => start(handlers, live)))
+  ) =>
+    Layer.effect(
+      tag,
+      Effect.flatMap(toolkit.toHandlers(build), (handlers) => start(handlers, live))
+    )
   return {
     [TypeId]: { _Name: () => name },
     name,
@@ -174,7 +180,8 @@ const unfaked = (plugin: string, toolkit: Toolkit.Any) =>
     ])
   )
 
-const service = <Name extends string>(name: Name) => Context.Service<Live<Name>, Running>(`selvage/tools/Plugin/${name}`)
+const service = <Name extends string>(name: Name) =>
+  Context.Service<Live<Name>, Running>(`selvage/tools/Plugin/${name}`)
 
 /** @internal */
 export const running = <P extends Any>(plugin: P): Effect.Effect<Running, never, Services<P>> =>

@@ -72,7 +72,9 @@ const check = (plugins: ReadonlyArray<Plugin.Any>, live: ReadonlyArray<Running>)
     seen.add(name)
     const running = live[index]!
     if (running.version !== version) {
-      findings.push(`plugin "${name}" is used in version ${version}, but its layer implements version ${running.version}`)
+      findings.push(
+        `plugin "${name}" is used in version ${version}, but its layer implements version ${running.version}`
+      )
     }
     findings.push(...running.findings)
     for (const tool of Object.keys(toolkit.tools)) {

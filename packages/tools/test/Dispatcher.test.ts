@@ -31,7 +31,10 @@ describe("a call that works", () => {
       const expected = { units: 2, since: "2024-01-01T00:00:00.000Z" }
       assert.deepStrictEqual(outcome, { id: "call_1", name: "check_stock", isFailure: false, result: expected })
       const part = ToolOutcome.toPart(outcome)
-      assert.deepStrictEqual([part.type, part.id, part.isFailure, part.result], ["tool-result", "call_1", false, expected])
+      assert.deepStrictEqual(
+        [part.type, part.id, part.isFailure, part.result],
+        ["tool-result", "call_1", false, expected]
+      )
     }).pipe(
       Effect.provide(
         Warehouse.fake({

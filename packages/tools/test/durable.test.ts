@@ -100,7 +100,12 @@ describe("a call that changes the world", () => {
     }).pipe(Effect.provide([fake, Journal.layerMemory]))
   })
 
-  const crashing = (reconcile?: (key: string) => Effect.Effect<Option.Option<{ readonly order: string }>, string>) => {
+  const crashing = (
+    reconcile?: (
+      params: unknown,
+      call: { readonly key: string }
+    ) => Effect.Effect<Option.Option<{ readonly order: string }>, string>
+  ) => {
     const made: Array<string> = []
     const fake = Warehouse.fake(
       {
@@ -110,7 +115,7 @@ describe("a call that changes the world", () => {
             return made.length === 1 ? Effect.die("killed") : Effect.succeed({ order: "again" })
           })
       },
-      { reconcile: reconcile === undefined ? {} : { place_order: (_, { key }) => reconcile(key) } }
+      { reconcile: reconcile === undefined ? {} : { place_order: reconcile } }
     )
     return { made, fake }
   }
@@ -143,7 +148,9 @@ describe("a call that changes the world", () => {
 
   it.effect("is looked up by the plugin's reconcile, with the key the handler saw", () => {
     const keys: Array<string> = []
-    const { fake, made } = crashing((key) => Effect.sync(() => (keys.push(key), Option.some({ order: "found" }))))
+    const { fake, made } = crashing((_, { key }) =>
+      Effect.sync(() => (keys.push(key), Option.some({ order: "found" })))
+    )
     return Effect.gen(function* () {
       yield* Effect.exit(run([order("a")]))
       const [outcome] = yield* outcomes([order("a")])
@@ -183,7 +190,5 @@ it.effect("who listens hears of each call when it starts and when it ends; witho
     assert.deepStrictEqual(told, ["started place_order", "finished place_order", "finished nothing"])
     const { outcomes } = yield* Graph.run(graph, {})
     assert.lengthOf(outcomes, 2)
-  }).pipe(
-    Effect.provide([Warehouse.fake({ place_order: () => Effect.succeed({ order: "1" }) }), Journal.layerMemory])
-  )
+  }).pipe(Effect.provide([Warehouse.fake({ place_order: () => Effect.succeed({ order: "1" }) }), Journal.layerMemory]))
 )

@@ -54,6 +54,8 @@ const labelled = (wanted: Wanted, text: string): string | undefined => {
 
 const idNouns = new Set(stems("id identifier sku code key number isbn reference ref ticket serial barcode"))
 
+const codeNouns = new Set(stems("sku code key isbn reference ref serial barcode"))
+
 /** Whether a name or its description speaks of an identifier. */
 export const wantsIdentifier = (wanted: Wanted): boolean =>
   (wanted.words.length > 0 && idNouns.has(wanted.words[wanted.words.length - 1]!)) ||
@@ -86,9 +88,14 @@ export const identifiers = (wanted: Wanted, text: string): ReadonlyArray<Found> 
   }
   const found: Array<Found> = [...stated].map((value) => ({ value, certainty: "stated" as const }))
   if (found.length > 0) return found
-  // An identifier with a foreign prefix (`SKU-1` for a supplier) is some other thing's.
-  const open = others.filter((token) => !/^\p{L}{2,}[-_]/u.test(token) || nouns.length === 0)
-  return [...open].map((value) => ({ value, certainty: "shaped" as const }))
+  // An identifier with a foreign prefix (`SKU-1` for a supplier) is some other thing's; a code may have any prefix.
+  const anyPrefix = nouns.every((noun) => codeNouns.has(noun))
+  const open = others.filter((token) => anyPrefix || !/^\p{L}{2,}[-_]/u.test(token))
+  // `ADH-001` looks more like a code than `M10` does.
+  const separated = (token: string) => (/[-_]/.test(token) ? 0 : 1)
+  return open
+    .sort((left, right) => separated(left) - separated(right))
+    .map((value) => ({ value, certainty: "shaped" as const }))
 }
 
 const comparing =

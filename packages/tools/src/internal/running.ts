@@ -88,7 +88,14 @@ export const run = (definition: Definition): Running => {
       findings.push(`plugin "${definition.name}" has no handler for its tool "${tool.name}"`)
     }
   }
-  return { name: definition.name, version: definition.version, tools, definitions, handlers: definition.handlers, findings }
+  return {
+    name: definition.name,
+    version: definition.version,
+    tools,
+    definitions,
+    handlers: definition.handlers,
+    findings
+  }
 }
 
 const runTool = (definition: Definition, tool: Tool.Any, handler: Tool.Handler<string>): RunningTool => {
