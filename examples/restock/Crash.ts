@@ -9,6 +9,7 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as FileSystem from "effect/FileSystem"
+import * as Layer from "effect/Layer"
 import * as Path from "effect/Path"
 import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
@@ -126,8 +127,7 @@ const prove = Effect.fnUntraced(
       return { ...state, entries: journaled.map(({ entry }) => entry) }
     }).pipe(Effect.provide(files.journal))
     const orders = yield* Effect.flatMap(Warehouse, (warehouse) => warehouse.orders).pipe(
-      Effect.provide(Warehouse.layer),
-      Effect.provide(files.database)
+      Effect.provide(Layer.provide(Warehouse.layer, files.database))
     )
     const intents = entries.filter((entry) => entry._tag === "Intent").length
     const recorded = entries.flatMap((entry) => (entry._tag === "Recorded" ? [`${entry.path}${entry.task}${entry.key}`] : []))

@@ -94,10 +94,10 @@ type CheckUpdate<N, C extends Channel.Channels> = N extends (...args: never) => 
 
 type CheckChannels<Update, C extends Channel.Channels> = [Update] extends [infer A]
   ? [A] extends [void | undefined] ? unknown
-  : [A] extends [Channel.Updates<C> | void | undefined]
-    ? Exclude<KeysOf<A>, keyof C> extends never ? unknown
-    : { readonly "this node updates a channel that the state does not have": Exclude<KeysOf<A>, keyof C> }
-  : { readonly "the update of this node does not fit the channels of the state": A }
+  : [Exclude<KeysOf<A>, keyof C>] extends [never]
+    ? [A] extends [Channel.Updates<C> | void | undefined] ? unknown
+    : { readonly "the update of this node does not fit the channels of the state": A }
+  : { readonly "this node updates a channel that the state does not have": Exclude<KeysOf<A>, keyof C> }
   : never
 
 type KeysOf<A> = A extends unknown ? keyof A : never
@@ -124,13 +124,13 @@ type Edges<N, S> = { readonly [K in (keyof N & string) | "start"]: EdgeOf<N, S> 
 
 type Tags<E> = E extends { readonly _tag: infer T extends string } ? T : never
 
-type OnError<N, S> = {
-  readonly [T in Tags<NodeError<N[keyof N]>>]?: {
+type ErrorTarget<N, S, T> = T extends Tags<NodeError<N[keyof N]>>
+  ? {
     [K in keyof N & string]: [S] extends [NodeInput<N[K]>] ? K
       : [Extract<NodeError<N[keyof N]>, { readonly _tag: T }>] extends [NodeInput<N[K]>] ? K
       : never
   }[keyof N & string] | "end"
-}
+  : { readonly "no node fails with an error of this tag": T }
 
 type PolicyFailure<P> = P[keyof P] extends infer Q ? (Q extends Policy.Policy<infer F> ? F : never) : never
 
@@ -156,9 +156,7 @@ export const make = <
   /** Where to go from `start` and after each node. */
   readonly edges: Edges<NoInfer<N>, Channel.State<C>>
   /** Where to go when a node fails with an error of this tag; such an error leaves the graph's error type. */
-  readonly onError?:
-    & { readonly [T in Routed]: string }
-    & OnError<NoInfer<N>, Channel.State<NoInfer<C>>>
+  readonly onError?: { readonly [T in Routed]: ErrorTarget<NoInfer<N>, Channel.State<C>, T> }
   /** What happens around the attempts of a node. */
   readonly policies?: P
 }): Graph<

@@ -49,7 +49,7 @@ export const make = (name: string, schedule: Schedule.Schedule<unknown, Turn>): 
   parts: [{ name, schedule }]
 })
 
-/** At most `n` turns. */
+/** At most `n` turns. A limit is asked before every turn but the first, so one turn always runs. */
 export const turns = (n: number): Limit =>
   make(`${n} turns`, Schedule.identity<Turn>().pipe(Schedule.while(({ attempt }) => Effect.succeed(attempt < n))))
 

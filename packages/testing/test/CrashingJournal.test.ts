@@ -32,7 +32,7 @@ for (const append of ["lost", "written"] as const) {
       let crashes = 0
       for (let at = 1; at <= 10; at++) {
         const made: Array<string> = []
-        const run = Thread.run(counting(made), { thread: `t-${at}`, input: {} })
+        const run = Thread.run(counting(made), { thread: `t-${at}`, run: "only", input: {} })
         const crashed = yield* Effect.exit(Effect.provide(run, CrashingJournal.layer({ at, append })))
         if (Exit.isSuccess(crashed)) break
         crashes++

@@ -28,7 +28,7 @@ import type * as Prompt from "effect/ai/Prompt"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Schema from "effect/Schema"
+import type * as Schema from "effect/Schema"
 import * as Approval from "./Approval.ts"
 import {
   ToolArgumentsInvalid,

@@ -56,24 +56,18 @@ export type Services<P> = P extends { readonly [TypeId]: { readonly _Name: () =>
   : never
 
 /** How to find out, per tool, whether a call was made. */
-export type Reconcile<Tools extends Record<string, Tool.Any>> = {
+export type Reconcile<Tools extends Record<string, Tool.Any>, Requirements> = {
   readonly [Name in keyof Tools]?: (
     params: Tool.Parameters<Tools[Name]>,
     call: {
       /** The key the handler saw in `ToolCall.Current`. */
       readonly key: string
     }
-  ) => Effect.Effect<Option.Option<Tool.Success<Tools[Name]>>, unknown, unknown>
+  ) => Effect.Effect<Option.Option<Tool.Success<Tools[Name]>>, unknown, Requirements>
 }
 
-type ReconcileServices<R> = {
-  [Name in keyof R]-?: Exclude<R[Name], undefined> extends (...args: never) => Effect.Effect<unknown, unknown, infer S>
-    ? S
-    : never
-}[keyof R]
-
 /** What may be said about a plugin's tools where they are implemented. */
-export interface Options<Tools extends Record<string, Tool.Any>, R extends Reconcile<Tools> = Reconcile<Tools>> {
+export interface Options<Tools extends Record<string, Tool.Any>, out Requirements = never> {
   /**
    * What happens around a call. A timeout applies to every tool; retries only to tools that are `Readonly` or
    * `Idempotent`.
@@ -81,9 +75,10 @@ export interface Options<Tools extends Record<string, Tool.Any>, R extends Recon
   readonly policies?: { readonly [Name in keyof Tools]?: Policy.Any } | undefined
   /**
    * For tools that are neither `Readonly` nor `Idempotent`: whether a call was made whose result was lost to a crash or
-   * a timeout. `Some` its result, `None` it was not made. Without it, or if it fails, a person is asked.
+   * a timeout. `Some` its result, `None` it was not made. Without it, or if it fails, a person is asked after a crash,
+   * and after a timeout the model is told that nobody knows.
    */
-  readonly reconcile?: R | undefined
+  readonly reconcile?: Reconcile<Tools, Requirements> | undefined
 }
 
 /** A named, versioned contract over a toolkit. */
@@ -93,32 +88,19 @@ export interface Plugin<in out Name extends string, in out Tools extends Record<
   readonly version: string
   readonly toolkit: Toolkit.Toolkit<Tools>
   /** Implements the tools, as the `toLayer` of a toolkit does. */
-  readonly toLayer: <
-    Handlers extends Toolkit.HandlersFrom<Tools>,
-    EX = never,
-    RX = never,
-    const R extends Reconcile<Tools> = {}
-  >(
+  readonly toLayer: <Handlers extends Toolkit.HandlersFrom<Tools>, EX = never, RX = never, R = never>(
     build: Handlers | Effect.Effect<Handlers, EX, RX>,
     options?: Options<Tools, R>
-  ) => Layer.Layer<
-    Live<Name>,
-    EX,
-    Exclude<RX, Scope.Scope> | Tool.HandlerServices<Tools[keyof Tools]> | ReconcileServices<R>
-  >
+  ) => Layer.Layer<Live<Name>, EX, Exclude<RX, Scope.Scope> | Tool.HandlerServices<Tools[keyof Tools]> | R>
   /** Takes the handlers from a layer of the toolkit (`toolkit.toLayer`, `McpClient`), wherever it comes from. */
-  readonly layerToolkit: <const R extends Reconcile<Tools> = {}>(
+  readonly layerToolkit: <R = never>(
     options?: Options<Tools, R>
-  ) => Layer.Layer<
-    Live<Name>,
-    never,
-    Tool.HandlersFor<Tools> | Tool.HandlerServices<Tools[keyof Tools]> | ReconcileServices<R>
-  >
+  ) => Layer.Layer<Live<Name>, never, Tool.HandlersFor<Tools> | Tool.HandlerServices<Tools[keyof Tools]> | R>
   /** Implements some of the tools, for tests. A call of another one is a defect that says so. */
-  readonly fake: <const R extends Reconcile<Tools> = {}>(
+  readonly fake: <R = never>(
     handlers: Partial<Toolkit.HandlersFrom<Tools>>,
     options?: Options<Tools, R>
-  ) => Layer.Layer<Live<Name>, never, Tool.HandlerServices<Tools[keyof Tools]> | ReconcileServices<R>>
+  ) => Layer.Layer<Live<Name>, never, Tool.HandlerServices<Tools[keyof Tools]> | R>
 }
 
 /** Declares a plugin. Two layers of plugins with one name are alternatives of each other. */
@@ -132,7 +114,7 @@ export const make = <const Name extends string, Tools extends Record<string, Too
 ): Plugin<Name, Tools> => {
   const { toolkit, version } = options
   const tag = service<Name>(name)
-  const start = (handlers: Context.Context<never>, { policies = {}, reconcile = {} }: Options<Tools> = {}) =>
+  const start = (handlers: Context.Context<never>, { policies = {}, reconcile = {} }: Options<Tools, unknown> = {}) =>
     Effect.map(Effect.context<never>(), (context) =>
       run({
         name,
@@ -146,7 +128,7 @@ export const make = <const Name extends string, Tools extends Record<string, Too
     )
   const toLayer = <Handlers extends Toolkit.HandlersFrom<Tools>, EX, RX>(
     build: Handlers | Effect.Effect<Handlers, EX, RX>,
-    live?: Options<Tools>
+    live?: Options<Tools, unknown>
   ) =>
     Layer.effect(
       tag,
@@ -158,12 +140,12 @@ export const make = <const Name extends string, Tools extends Record<string, Too
     version,
     toolkit,
     toLayer,
-    layerToolkit: (live?: Options<Tools>) =>
+    layerToolkit: (live?: Options<Tools, unknown>) =>
       Layer.effect(
         tag,
         Effect.flatMap(Effect.context<never>(), (context) => start(context, live))
       ),
-    fake: (handlers: Partial<Toolkit.HandlersFrom<Tools>>, live?: Options<Tools>) =>
+    fake: (handlers: Partial<Toolkit.HandlersFrom<Tools>>, live?: Options<Tools, unknown>) =>
       toLayer({ ...unfaked(name, toolkit), ...handlers } as Toolkit.HandlersFrom<Tools>, live)
     // Handlers and reconciles get their services from the layer's own context, which the signatures ask for.
   } as Plugin<Name, Tools>

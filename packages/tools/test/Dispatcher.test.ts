@@ -256,6 +256,23 @@ describe("policies", () => {
     }).pipe(Effect.provide(slow()))
   )
 
+  it.effect("find out with services that the layer requires", () => {
+    class Ledger extends Context.Service<Ledger, { readonly last: string }>()("test/Ledger") {}
+    const live = Warehouse.fake(
+      { place_order: () => Effect.never },
+      {
+        policies: { place_order: Policy.make({ timeout: "2 seconds" }) },
+        reconcile: {
+          place_order: ({ sku }) => Effect.map(Ledger, ({ last }) => Option.some({ order: `${last} of ${sku}` }))
+        }
+      }
+    )
+    const test: Effect.Effect<void, unknown, Ledger> = Effect.gen(function* () {
+      assert.deepStrictEqual((yield* timedOut("place_order")).result, { order: "17 of SKU-1" })
+    }).pipe(Effect.provide(live))
+    return Effect.provideService(test, Ledger, { last: "17" })
+  })
+
   it.effect("find out about a timed out call where the plugin can", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual((yield* timedOut("place_order")).result, { order: "17" })

@@ -1,0 +1,185 @@
+import { Agent } from "@selvage/agent"
+import { Graph, Journal, Limit, Thread } from "@selvage/core"
+import { ScriptedModel } from "@selvage/testing"
+import { Approval, Plugin } from "@selvage/tools"
+import { assert, describe, it } from "@effect/vitest"
+import * as LanguageModel from "effect/ai/LanguageModel"
+import * as Tool from "effect/ai/Tool"
+import * as Toolkit from "effect/ai/Toolkit"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+
+const CheckStock = Tool.make("check_stock", {
+  parameters: Schema.Struct({ sku: Schema.String }),
+  success: Schema.Struct({ units: Schema.Int })
+}).annotate(Tool.Readonly, true)
+
+const PlaceOrder = Tool.make("place_order", {
+  parameters: Schema.Struct({ sku: Schema.String, units: Schema.Int }),
+  success: Schema.Struct({ id: Schema.Int }),
+  needsApproval: ({ units }) => units > 100
+})
+
+const Warehouse = Plugin.make("warehouse", { version: "1.0.0", toolkit: Toolkit.make(CheckStock, PlaceOrder) })
+
+const Buyer = Agent.make("buyer", {
+  instructions: "You restock the warehouse.",
+  tools: [Warehouse],
+  output: Schema.Struct({ order: Schema.Boolean, units: Schema.Int }),
+  limit: Limit.turns(4)
+})
+
+/** A warehouse that counts its orders. */
+const makeWarehouse = () => {
+  const orders: Array<number> = []
+  const layer = Warehouse.toLayer({
+    check_stock: () => Effect.succeed({ units: 2 }),
+    place_order: ({ units }) => Effect.sync(() => ({ id: orders.push(units) }))
+  })
+  return { layer, orders }
+}
+
+describe("Agent", () => {
+  it.effect("calls tools until the model has an answer, and gives it by its schema", () =>
+    Effect.gen(function* () {
+      const { layer, orders } = makeWarehouse()
+      const state = yield* Graph.run(Buyer, { prompt: "restock SKU-1" }).pipe(
+        Effect.provide([
+          layer,
+          ScriptedModel.layer([
+            ScriptedModel.call("check_stock", { sku: "SKU-1" }),
+            ScriptedModel.call("place_order", { sku: "SKU-1", units: 40 }),
+            ScriptedModel.text("done"),
+            ScriptedModel.object({ order: true, units: 40 })
+          ])
+        ])
+      )
+      assert.deepStrictEqual(state.output, { order: true, units: 40 })
+      assert.deepStrictEqual(orders, [40])
+      assert.deepStrictEqual(
+        state.messages.content.map(({ role }) => role),
+        ["user", "assistant", "tool", "assistant", "tool", "assistant", "assistant"]
+      )
+      assert.strictEqual(state.turns.length, 4)
+    })
+  )
+
+  it.effect("several calls of one turn give their results in the order of the calls", () =>
+    Effect.gen(function* () {
+      const layer = Warehouse.fake({
+        check_stock: ({ sku }) => Effect.as(sku === "A" ? Effect.yieldNow : Effect.void, { units: sku === "A" ? 1 : 2 })
+      })
+      const scripted = yield* ScriptedModel.make([
+        ScriptedModel.calls([
+          { name: "check_stock", params: { sku: "A" } },
+          { name: "check_stock", params: { sku: "B" } }
+        ]),
+        ScriptedModel.text("A 1, B 2"),
+        ScriptedModel.object({ order: false, units: 0 })
+      ])
+      const state = yield* Graph.run(Buyer, { prompt: "?" }).pipe(
+        Effect.provide([layer, Layer.succeed(LanguageModel.LanguageModel, scripted.model)])
+      )
+      const results = state.messages.content.flatMap((message) =>
+        message.role === "tool" ? message.content.flatMap((part) => (part.type === "tool-result" ? [part.result] : [])) : []
+      )
+      assert.deepStrictEqual(results, [{ units: 1 }, { units: 2 }])
+      assert.strictEqual(state.text, "A 1, B 2")
+    })
+  )
+
+  it.effect("a tool the model made up is reported to the model, which may do better", () =>
+    Effect.gen(function* () {
+      const { layer } = makeWarehouse()
+      const state = yield* Graph.run(Buyer, { prompt: "?" }).pipe(
+        Effect.provide([
+          layer,
+          ScriptedModel.layer([
+            ScriptedModel.call("buy_everything", {}),
+            ScriptedModel.text("sorry"),
+            ScriptedModel.object({ order: false, units: 0 })
+          ])
+        ])
+      )
+      const failed = state.messages.content.flatMap((message) =>
+        message.role === "tool" ? message.content.flatMap((part) => (part.type === "tool-result" ? [part] : [])) : []
+      )
+      assert.ok(failed[0]?.isFailure)
+      assert.include(JSON.stringify(failed[0]?.result), "check_stock")
+    })
+  )
+
+  it.effect("a limit stops before the next call of the model and says which", () =>
+    Effect.gen(function* () {
+      const { layer } = makeWarehouse()
+      const scripted = yield* ScriptedModel.make(
+        Array.from({ length: 9 }, () => ScriptedModel.call("check_stock", { sku: "A" }))
+      )
+      const error = yield* Effect.flip(
+        Graph.run(Buyer, { prompt: "?" }).pipe(Effect.provide([layer, Layer.succeed(LanguageModel.LanguageModel, scripted.model)]))
+      )
+      assert.ok(error._tag === "LimitReached" && error.limit === "4 turns")
+      assert.strictEqual((yield* scripted.requests).length, 4)
+    })
+  )
+
+  it.effect("a call that needs approval waits, is made once when approved, and not at all when denied", () =>
+    Effect.gen(function* () {
+      for (const approved of [true, false]) {
+        const { layer, orders } = makeWarehouse()
+        const model = ScriptedModel.layer([
+          ScriptedModel.call("place_order", { sku: "SKU-1", units: 400 }),
+          ScriptedModel.text("done"),
+          ScriptedModel.object({ order: approved, units: approved ? 400 : 0 })
+        ])
+        yield* Effect.gen(function* () {
+          const waiting = yield* Thread.run(Buyer, { thread: "t", input: { prompt: "restock SKU-1" } })
+          assert.ok(waiting._tag === "Waiting")
+          assert.deepStrictEqual(orders, [])
+          const { ask, question } = waiting.asks[0]!
+          const { call, params } = Option.getOrThrow(Schema.decodeUnknownOption(Approval.Question)(question))
+          assert.deepStrictEqual(params, { sku: "SKU-1", units: 400 })
+          yield* Thread.answer(Approval.ask(call), { thread: "t", ask, value: { approved } })
+          const done = yield* Thread.run(Buyer, { thread: "t" })
+          assert.strictEqual(done.state.output?.order, approved)
+          assert.deepStrictEqual(orders, approved ? [400] : [])
+        }).pipe(Effect.provide([layer, model, Journal.layerMemory]))
+      }
+    })
+  )
+
+  it.effect("a second run of the thread goes on with the conversation, and its limit counts anew", () =>
+    Effect.gen(function* () {
+      const Chat = Agent.make("chat", { instructions: "Be brief.", limit: Limit.turns(1) })
+      const scripted = yield* ScriptedModel.make([ScriptedModel.text("hello Ada"), ScriptedModel.text("Ada")])
+      yield* Effect.gen(function* () {
+        yield* Thread.run(Chat, { thread: "t", input: { prompt: "I am Ada" } })
+        const second = yield* Thread.run(Chat, { thread: "t", input: { prompt: "Who am I?" } })
+        assert.strictEqual(second.state.text, "Ada")
+      }).pipe(Effect.provide([Layer.succeed(LanguageModel.LanguageModel, scripted.model), Journal.layerMemory]))
+      const last = (yield* scripted.requests).at(-1)!
+      assert.deepStrictEqual(
+        last.prompt.content.map(({ role }) => role),
+        ["system", "user", "assistant", "user"]
+      )
+    })
+  )
+
+  it.effect("who listens gets the model's tokens, and the same conversation comes of it", () =>
+    Effect.gen(function* () {
+      const Chat = Agent.make("chat", { instructions: "Be brief." })
+      yield* Effect.gen(function* () {
+        const events = yield* Stream.runCollect(Thread.stream(Chat, { thread: "t", input: { prompt: "hi" } }))
+        const tokens = events.flatMap((event) => (event._tag === "Token" ? [event.delta] : []))
+        assert.ok(tokens.length > 1)
+        assert.strictEqual(tokens.join(""), "one two three")
+        assert.strictEqual((yield* Thread.state(Chat, { thread: "t" })).text, "one two three")
+      }).pipe(
+        Effect.provide(Layer.merge(ScriptedModel.layer([ScriptedModel.text("one two three")]), Journal.layerMemory))
+      )
+    })
+  )
+})

@@ -1,0 +1,352 @@
+import { Cli } from "@selvage/cli"
+import { Journal, Thread } from "@selvage/core"
+import { assert, describe, it } from "@effect/vitest"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import * as Effect from "effect/Effect"
+import * as Prompt from "effect/ai/Prompt"
+import * as Schema from "effect/Schema"
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { DatabaseSync } from "node:sqlite"
+import { Orders } from "./fixture/orders.ts"
+import { head, here, journalFile, onJournal, selvage, temporary } from "./selvage.ts"
+
+const json = (text: string): unknown => JSON.parse(text)
+
+const jsonLines = (text: string): ReadonlyArray<unknown> => text.trimEnd().split("\n").map(json)
+
+/** One message, no stack trace, the exit code. */
+const assertFails = (ended: { stdout: string; stderr: string; code: number | null }, code: 1 | 2, message: RegExp) => {
+  assert.match(ended.stderr, message)
+  assert.notMatch(ended.stderr, /\n\s+at /)
+  assert.strictEqual(ended.stderr.trimEnd().split("\n").length, code, ended.stderr)
+  assert.strictEqual(ended.stdout, "")
+  assert.strictEqual(ended.code, code)
+}
+
+describe("selvage", { timeout: 60_000 }, () => {
+  it.effect("threads lists every thread with its graph, status, entries and last change", () =>
+    Effect.gen(function* () {
+      const file = yield* journalFile
+      const { code, stderr, stdout } = yield* selvage(["threads", "--journal", file])
+      const [header, ...rows] = stdout.trimEnd().split("\n")
+      assert.match(header ?? "", /^THREAD +GRAPH +STATUS +ENTRIES +LAST CHANGE$/)
+      assert.strictEqual(rows.length, 3)
+      assert.match(
+        stdout,
+        new RegExp(`^done +orders +done +${yield* head(file, "done")} +1970-01-01T00:00:00.000Z$`, "m")
+      )
+      assert.match(stdout, /^waiting +orders +waiting /m)
+      assert.match(stdout, /^failed +orders +failed /m)
+      assert.deepStrictEqual([code, stderr], [0, ""])
+      const lines = jsonLines((yield* selvage(["--journal", file, "threads", "--json"])).stdout)
+      assert.deepInclude(lines, {
+        thread: "waiting",
+        graph: "orders",
+        status: "waiting",
+        entries: yield* head(file, "waiting"),
+        created: "1970-01-01T00:00:00.000Z",
+        changed: "1970-01-01T00:00:00.000Z"
+      })
+    })
+  )
+
+  it.effect("the journal is found by configuration, and else in .selvage", () =>
+    Effect.gen(function* () {
+      const file = yield* journalFile
+      const byConfig = yield* selvage(["threads"], { env: { SELVAGE_JOURNAL: file } })
+      assert.match(byConfig.stdout, /^waiting /m)
+      assertFails(yield* selvage(["threads"], { cwd: yield* temporary }), 1, /no journal file "\.selvage\/journal\.db"/)
+    })
+  )
+
+  it.effect("show sums up a thread that is done", () =>
+    Effect.gen(function* () {
+      const file = yield* journalFile
+      const { code, stdout } = yield* selvage(["show", "done", "--journal", file])
+      assert.strictEqual(code, 0)
+      assert.match(stdout, /^status +done$/m)
+      assert.match(stdout, /^runs +2$/m)
+      assert.match(stdout, /^steps +4, and \d+ in graphs inside$/m)
+      assert.match(stdout, /^decide +4 +0$/m)
+      assert.match(stdout, /^decide\/check +4 +0$/m)
+      assert.match(stdout, /^decide\/approve +1 +0$/m)
+      assert.match(stdout, /^close +2 +0$/m)
+      assert.notMatch(stdout, /OPEN ASK|last failure/)
+    })
+  )
+
+  it.effect("show tells the open asks with their questions, and prints no control characters", () =>
+    Effect.gen(function* () {
+      const file = yield* journalFile
+      const { stdout } = yield* selvage(["show", "waiting", "--journal", file])
+      assert.match(stdout, /^OPEN ASK +KIND +QUESTION$/m)
+      assert.match(stdout, /question +\{"item":"big\\u001b\[31m\/box"\}/)
+      assert.match(stdout, /^decide\/check +2 +0$/m)
+      assert.notInclude(stdout, "\u001b")
+      const summary = json((yield* selvage(["show", "waiting", "--json", "--journal", file])).stdout)
+      assert.deepPropertyVal(summary, "status", "waiting")
+      assert.nestedPropertyVal(summary, "asks[0].question.item", "big\u001b[31m/box")
+    })
+  )
+
+  it.effect("show tells the last failure", () =>
+    Effect.gen(function* () {
+      const { stdout } = yield* selvage(["show", "failed", "--journal", yield* journalFile])
+      assert.match(stdout, /^decide\/check +1 +1$/m)
+      assert.match(stdout, /^last failure at entry \d+ \(1970-.*\): decide\[poison\]: Refused: /m)
+    })
+  )
+
+  it.effect("events prints one line an entry, after a number, and in full as JSON", () =>
+    Effect.gen(function* () {
+      const file = yield* journalFile
+      const last = yield* head(file, "done")
+      const all = (yield* selvage(["events", "done", "--journal", file])).stdout.trimEnd().split("\n")
+      assert.strictEqual(all.length, last)
+      assert.match(all[0] ?? "", /^ +1 {2}1970-01-01T00:00:00.000Z {2}RunStarted +orders {2}\{"items":\["pen",/)
+      assert.isAtMost(Math.max(...all.map((line) => line.length)), 250)
+      const some = yield* selvage(["events", "done", "--after", String(last - 2), "--json", "--journal", file])
+      assert.deepStrictEqual(jsonLines(some.stdout)[1], {
+        seq: last,
+        at: "1970-01-01T00:00:00.000Z",
+        entry: { _tag: "RunFinished", outcome: "done" }
+      })
+      const none = yield* selvage(["events", "done", "--after", "9999", "--journal", file])
+      assert.deepStrictEqual(none, { stdout: "", stderr: "", code: 0 })
+    })
+  )
+
+  it.effect(
+    "state without a graph is the typed state at every sequence number, but for what only the graph knows",
+    () =>
+      Effect.gen(function* () {
+        const file = yield* journalFile
+        const last = yield* head(file, "done")
+        const encode = Schema.encodeEffect(
+          Schema.toCodecJson(
+            Schema.Struct({
+              items: Schema.Array(Schema.String),
+              decided: Schema.Array(Schema.String),
+              count: Schema.Number,
+              lengths: Schema.Record(Schema.String, Schema.Number),
+              talk: Prompt.Prompt
+            })
+          )
+        )
+        const seen = new Set<string>()
+        for (let at = 1; at <= last; at += 3) {
+          const { stdout } = yield* selvage(["state", "done", "--at", String(at), "--journal", file])
+          const typed = yield* Thread.state(Orders, { thread: "done", at }).pipe(onJournal(file))
+          const { at: closed, longest, ...generic } = json(stdout) as Record<string, unknown>
+          assert.deepStrictEqual(generic, { ...(yield* encode(typed)) })
+          assert.strictEqual(closed, typed.at?.toISOString())
+          assert.isArray(longest)
+          seen.add(stdout)
+        }
+        assert.isAbove(seen.size, 3)
+      })
+  )
+
+  it.effect("state without a graph says on stderr what it cannot fold", () =>
+    Effect.gen(function* () {
+      const { code, stderr, stdout } = yield* selvage(["state", "done", "--json", "--journal", yield* journalFile])
+      assert.deepInclude(json(stdout), { longest: ["pen", "big box", "ink", "cap"], count: 14 })
+      assert.strictEqual(stdout.trimEnd().split("\n").length, 1)
+      assert.match(stderr, /Channel "longest" has a reducer of its own .*--graph/)
+      assert.match(stderr, /Channel "limit" was never written/)
+      assert.strictEqual(code, 0)
+    })
+  )
+
+  it.effect("state with a graph is the typed state, initial values and own reducers included", () =>
+    Effect.gen(function* () {
+      const file = yield* journalFile
+      const ended = yield* selvage(["state", "done", "--graph", "fixture/orders.ts", "--journal", file])
+      assert.deepInclude(json(ended.stdout), {
+        limit: 5,
+        longest: "big box",
+        count: 14,
+        at: "1970-01-01T00:00:00.000Z",
+        decided: ["pen: false", "big box: true", "ink: false", "cap: false"]
+      })
+      assert.nestedPropertyVal(json(ended.stdout), "talk.content[0].content", "decided pen")
+      assert.deepStrictEqual([ended.stderr, ended.code], ["", 0])
+      assertFails(
+        yield* selvage(["state", "done", "--graph", "fixture/none.ts", "--journal", file]),
+        1,
+        /"fixture\/none.ts" exports no graph "orders"/
+      )
+    })
+  )
+
+  it.effect("fork makes a thread with a name of its own and leaves the original alone", () =>
+    Effect.gen(function* () {
+      const file = yield* journalFile
+      const before = yield* head(file, "done")
+      const fork = (...args: ReadonlyArray<string>) =>
+        selvage(["fork", "done", "--at", "4", "--journal", file, ...args])
+      assert.deepStrictEqual(yield* fork(), { stdout: "done-fork-4\n", stderr: "", code: 0 })
+      assert.strictEqual((yield* fork()).stdout, "done-fork-4-2\n")
+      assert.deepStrictEqual(json((yield* fork("--as", "mine", "--json")).stdout), { thread: "mine", head: 5 })
+      assertFails(yield* fork("--as", "mine"), 1, /a thread "mine" already/)
+      assert.strictEqual(yield* head(file, "done"), before)
+      assert.match((yield* selvage(["show", "mine", "--journal", file])).stdout, /^forked +from done at 4$/m)
+      assert.strictEqual((yield* Thread.run(Orders, { thread: "mine" }).pipe(onJournal(file)))._tag, "Waiting")
+    })
+  )
+
+  it.effect("graph draws the graphs of a file, of a directory and of a package", () =>
+    Effect.gen(function* () {
+      const one = yield* selvage(["graph", "fixture/orders.ts", "--name", "orders"])
+      assert.match(one.stdout, /^flowchart TD\n/)
+      assert.match(one.stdout, /subgraph decide_\["decide: decide-one"\]/)
+      assert.deepStrictEqual([one.stderr, one.code], ["", 0])
+      const two = yield* selvage(["graph", "fixture/inside"])
+      assert.match(two.stdout, /^%% Decide: decide-one\nflowchart TD\n[^]*\n%% Orders: orders\nflowchart TD/)
+      const packaged = yield* selvage(["graph", join(here, "fixture/packaged"), "--json"])
+      assert.deepInclude(json(packaged.stdout), { name: "orders", export: "default" })
+      const namespaced = yield* selvage(["graph", "fixture", "--name", "decide-one", "--json"])
+      assert.deepInclude(json(namespaced.stdout), { export: "Everything.Decide" })
+    })
+  )
+
+  it.effect("graph says why there is nothing to draw", () =>
+    Effect.gen(function* () {
+      assertFails(yield* selvage(["graph", "fixture/none.ts"]), 1, /exports no graph\. Export the value/)
+      assertFails(yield* selvage(["graph", "fixture/absent.ts"]), 1, /There is no module "fixture\/absent.ts"/)
+      assertFails(yield* selvage(["graph", yield* temporary]), 1, /has no index.ts, no index.js/)
+      assertFails(yield* selvage(["graph", "fixture/throws.ts"]), 1, /cannot be imported: Error: no key: set SOME_KEY/)
+      assertFails(
+        yield* selvage(["graph", "fixture/orders.ts", "--name", "x"]),
+        1,
+        /no graph "x"\. It exports "decide-one", "orders"/
+      )
+    })
+  )
+
+  it.effect("a journal file that does not exist is not made", () =>
+    Effect.gen(function* () {
+      const file = join(yield* temporary, "absent.db")
+      for (const args of [["threads"], ["show", "t"], ["events", "t"], ["state", "t"], ["fork", "t", "--at", "1"]]) {
+        assertFails(yield* selvage([...args, "--journal", file]), 1, /There is no journal file/)
+      }
+      assert.isFalse(existsSync(file))
+    })
+  )
+
+  it.effect("a file that is no journal stays as it is", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporary
+      const garbage = join(directory, "garbage.db")
+      writeFileSync(garbage, "not a database, ".repeat(500))
+      assertFails(yield* selvage(["threads", "--journal", garbage]), 1, /is not a journal .*: file is not a database/)
+      const other = join(directory, "other.db")
+      const database = new DatabaseSync(other)
+      database.exec("CREATE TABLE stock (sku TEXT)")
+      database.close()
+      const before = readFileSync(other)
+      assertFails(yield* selvage(["threads", "--journal", other]), 1, /a database without threads/)
+      assert.deepStrictEqual(readFileSync(other), before)
+      assertFails(yield* selvage(["threads", "--journal", directory]), 1, /it is a directory/)
+    })
+  )
+
+  it.effect("a journal file cut short or overwritten inside gives one message", () =>
+    Effect.gen(function* () {
+      const file = yield* journalFile
+      const bytes = readFileSync(file)
+      assert.isAbove(statSync(file).size, 8192)
+      writeFileSync(file, bytes.fill(0x5a, 4096))
+      assertFails(yield* selvage(["events", "done", "--journal", file]), 1, /malformed/)
+    })
+  )
+
+  it.effect("an entry that cannot be read is named, after those before it", () =>
+    Effect.gen(function* () {
+      const file = yield* journalFile
+      const database = new DatabaseSync(file)
+      database.exec(`UPDATE selvage_entries SET entry = '{"_tag":"Nonsense"}' WHERE thread = 'done' AND seq = 4`)
+      database.close()
+      const { code, stderr, stdout } = yield* selvage(["events", "done", "--journal", file])
+      assert.strictEqual(stdout.trimEnd().split("\n").length, 3)
+      assert.match(stderr, /^selvage: Entry 4 of thread "done" cannot be read: [^\n]*\n$/)
+      assert.strictEqual(code, 1)
+      assertFails(yield* selvage(["show", "done", "--journal", file]), 1, /Entry 4 of thread "done"/)
+      assertFails(yield* selvage(["state", "done", "--journal", file]), 1, /Entry 4 of thread "done"/)
+      assert.strictEqual((yield* selvage(["state", "done", "--at", "3", "--journal", file])).code, 0)
+      assert.strictEqual((yield* selvage(["show", "waiting", "--journal", file])).code, 0)
+    })
+  )
+
+  it.effect("an unknown thread and an entry beyond the head are named", () =>
+    Effect.gen(function* () {
+      const file = yield* journalFile
+      for (const args of [["show"], ["events"], ["state"], ["fork", "--at", "1"]]) {
+        assertFails(yield* selvage([...args, "nobody", "--journal", file]), 1, /There is no thread "nobody"/)
+      }
+      for (const command of ["state", "fork"]) {
+        for (const at of ["9999", "0"]) {
+          const ended = yield* selvage([command, "done", "--at", at, "--journal", file])
+          assertFails(ended, 1, new RegExp(`has entries 1 to \\d+; there is no entry ${at}`))
+        }
+      }
+    })
+  )
+
+  it.effect("a wrong use says what is wrong and ends with 2", () =>
+    Effect.gen(function* () {
+      const uses: ReadonlyArray<readonly [ReadonlyArray<string>, RegExp]> = [
+        [["frobnicate"], /Unknown subcommand "frobnicate"/],
+        [["threads", "--frobnicate"], /Unrecognized flag: --frobnicate/],
+        [["show"], /Missing required argument: thread/],
+        [["state", "t", "--at", "abc"], /--at/],
+        [["state", "t", "--at=-1"], /--at/],
+        [["events", "t", "--after", "1.5"], /--after/],
+        [["fork", "t"], /Missing required flag: --at/],
+        [["fork", "t", "--at", "1", "--as", ""], /--as/],
+        [["show", "t", "extra"], /extra/]
+      ]
+      for (const [args, message] of uses) assertFails(yield* selvage(args), 2, message)
+    })
+  )
+
+  it.effect("a reader that goes away ends it quietly", () =>
+    Effect.gen(function* () {
+      const file = yield* journalFile
+      yield* Effect.gen(function* () {
+        const journal = yield* Journal.Journal
+        let at = yield* Effect.map(journal.info("waiting"), (info) => info.head)
+        const value = "x".repeat(2000)
+        for (let batch = 0; batch < 20; batch++) {
+          const entry = { _tag: "Recorded", path: "", step: 1, task: "t", key: "k", value } as const
+          yield* journal.append("waiting", at, [entry, ...Array.from({ length: 99 }, () => entry)])
+          at += 100
+        }
+      }).pipe(onJournal(file))
+      const ended = yield* selvage(["events", "waiting", "--json", "--journal", file], { leave: true })
+      assert.deepStrictEqual([ended.stderr, ended.code], ["", 0])
+      assert.isBelow(ended.stdout.length, 2_000_000)
+      const whole = yield* selvage(["events", "waiting", "--json", "--journal", file])
+      assert.isAbove(jsonLines(whole.stdout).length, 2000)
+    })
+  )
+
+  it.effect("help and version are no failures", () =>
+    Effect.gen(function* () {
+      const manifest = json(readFileSync(join(here, "../package.json"), "utf8"))
+      assert.deepPropertyVal(manifest, "version", Cli.version)
+      assert.match((yield* selvage(["--version"])).stdout, new RegExp(Cli.version))
+      const help = yield* selvage(["--help"])
+      for (const name of ["threads", "show", "events", "state", "fork", "graph"]) assert.include(help.stdout, name)
+      assert.deepStrictEqual([help.stderr, help.code], ["", 0])
+    })
+  )
+
+  it.effect("runs inside a program, with the exit code as its result", () =>
+    Effect.gen(function* () {
+      const file = join(yield* temporary, "absent.db")
+      assert.strictEqual(yield* Cli.run(["threads", "--journal", file]), 1)
+    }).pipe(Effect.provide(NodeServices.layer))
+  )
+})
