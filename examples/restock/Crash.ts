@@ -94,7 +94,9 @@ const spawn = Effect.fnUntraced(function* (main: string, directory: string) {
 
 const standing = (journal: string) =>
   Stream.runCollect(Thread.events({ thread })).pipe(
-    Effect.map((entries) => `${entries.length} entries, ${finishedTasks(entries.map(({ entry }) => entry)).length} tasks done`),
+    Effect.map(
+      (entries) => `${entries.length} entries, ${finishedTasks(entries.map(({ entry }) => entry)).length} tasks done`
+    ),
     Effect.catchTag("ThreadNotFound", () => Effect.succeed("not begun")),
     Effect.provide(SqliteJournal.layer({ filename: journal }))
   )
@@ -114,43 +116,43 @@ const repeated = (items: ReadonlyArray<string>): ReadonlyArray<string> => {
   return items.filter((item) => seen.size === seen.add(item).size)
 }
 
-const prove = Effect.fnUntraced(
-  function* (directory: string, kills: number) {
-    const path = yield* Path.Path
-    const files = {
-      journal: SqliteJournal.layer({ filename: path.join(directory, "journal.db") }),
-      database: SqliteClient.layer({ filename: path.join(directory, "warehouse.db") })
-    }
-    const { decisions, entries, products } = yield* Effect.gen(function* () {
-      const state = yield* Thread.state(Restock, { thread })
-      const journaled = yield* Stream.runCollect(Thread.events({ thread }))
-      return { ...state, entries: journaled.map(({ entry }) => entry) }
-    }).pipe(Effect.provide(files.journal))
-    const orders = yield* Effect.flatMap(Warehouse, (warehouse) => warehouse.orders).pipe(
-      Effect.provide(Layer.provide(Warehouse.layer, files.database))
-    )
-    const intents = entries.filter((entry) => entry._tag === "Intent").length
-    const recorded = entries.flatMap((entry) => (entry._tag === "Recorded" ? [`${entry.path}${entry.task}${entry.key}`] : []))
-    const decided = decisions.map(({ sku }) => sku)
-    const counts = [
-      ["products decided twice", repeated(decided).length],
-      ["products not decided", products.filter(({ sku }) => !decided.includes(sku)).length],
-      ["orders placed twice for a product", repeated(orders.map(({ sku }) => sku)).length],
-      ["orders placed twice by one call", repeated(orders.map((order) => order.idempotencyKey ?? `#${order.id}`)).length],
-      ["finished tasks run again", repeated(finishedTasks(entries)).length],
-      ["results of calls journaled twice", repeated(recorded).length],
-      [
-        "decisions that disagree with the orders",
-        decisions.filter(({ order, sku }) => order !== orders.some((placed) => placed.sku === sku)).length
-      ]
-    ] as const
-    yield* Console.log(
-      `\n${kills} kills, ${products.length} products, ${decided.length} decisions, ${orders.length} orders, ` +
-        `${intents} intents, ${recorded.length} results, ${finishedTasks(entries).length} tasks, ${entries.length} entries`
-    )
-    yield* Console.log(counts.map(([what, count]) => `${String(count).padStart(4)}  ${what}`).join("\n"))
-    const findings = counts.flatMap(([what, count]) => (count === 0 ? [] : [`${count} ${what}`]))
-    if (findings.length > 0) return yield* new CrashProofFailed({ findings })
-    yield* Console.log("nothing lost, nothing doubled")
+const prove = Effect.fnUntraced(function* (directory: string, kills: number) {
+  const path = yield* Path.Path
+  const files = {
+    journal: SqliteJournal.layer({ filename: path.join(directory, "journal.db") }),
+    database: SqliteClient.layer({ filename: path.join(directory, "warehouse.db") })
   }
-)
+  const { decisions, entries, products } = yield* Effect.gen(function* () {
+    const state = yield* Thread.state(Restock, { thread })
+    const journaled = yield* Stream.runCollect(Thread.events({ thread }))
+    return { ...state, entries: journaled.map(({ entry }) => entry) }
+  }).pipe(Effect.provide(files.journal))
+  const orders = yield* Effect.flatMap(Warehouse, (warehouse) => warehouse.orders).pipe(
+    Effect.provide(Layer.provide(Warehouse.layer, files.database))
+  )
+  const intents = entries.filter((entry) => entry._tag === "Intent").length
+  const recorded = entries.flatMap((entry) =>
+    entry._tag === "Recorded" ? [`${entry.path}${entry.task}${entry.key}`] : []
+  )
+  const decided = decisions.map(({ sku }) => sku)
+  const counts = [
+    ["products decided twice", repeated(decided).length],
+    ["products not decided", products.filter(({ sku }) => !decided.includes(sku)).length],
+    ["orders placed twice for a product", repeated(orders.map(({ sku }) => sku)).length],
+    ["orders placed twice by one call", repeated(orders.map((order) => order.idempotencyKey ?? `#${order.id}`)).length],
+    ["finished tasks run again", repeated(finishedTasks(entries)).length],
+    ["results of calls journaled twice", repeated(recorded).length],
+    [
+      "decisions that disagree with the orders",
+      decisions.filter(({ order, sku }) => order !== orders.some((placed) => placed.sku === sku)).length
+    ]
+  ] as const
+  yield* Console.log(
+    `\n${kills} kills, ${products.length} products, ${decided.length} decisions, ${orders.length} orders, ` +
+      `${intents} intents, ${recorded.length} results, ${finishedTasks(entries).length} tasks, ${entries.length} entries`
+  )
+  yield* Console.log(counts.map(([what, count]) => `${String(count).padStart(4)}  ${what}`).join("\n"))
+  const findings = counts.flatMap(([what, count]) => (count === 0 ? [] : [`${count} ${what}`]))
+  if (findings.length > 0) return yield* new CrashProofFailed({ findings })
+  yield* Console.log("nothing lost, nothing doubled")
+})

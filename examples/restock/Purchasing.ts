@@ -82,9 +82,7 @@ export const PurchasingLive = Layer.unwrap(
         forecast_demand: ({ sku }) => known(warehouse.demand(sku)),
         place_order: Effect.fnUntraced(function* (order) {
           const call = yield* ToolCall.Current
-          return yield* known(
-            warehouse.placeOrder(call === undefined ? order : { ...order, idempotencyKey: call.key })
-          )
+          return yield* known(warehouse.placeOrder(call === undefined ? order : { ...order, idempotencyKey: call.key }))
         })
       },
       {
@@ -103,12 +101,15 @@ export const PurchasingLive = Layer.unwrap(
 export const approvalAbove = (cents: number) =>
   Layer.effect(
     ApprovalRule,
-    Effect.map(Warehouse, (warehouse) => ({ sku, supplierId, units }: typeof OrderParameters.Type) =>
-      warehouse.offers(sku).pipe(
-        Effect.map((offers) => offers.find((offer) => offer.supplierId === supplierId)?.unitPriceCents ?? 0),
-        // An order that cannot be priced is refused by the warehouse itself.
-        Effect.catch(() => Effect.succeed(0)),
-        Effect.map((unitPriceCents) => unitPriceCents * units > cents)
-      )
+    Effect.map(
+      Warehouse,
+      (warehouse) =>
+        ({ sku, supplierId, units }: typeof OrderParameters.Type) =>
+          warehouse.offers(sku).pipe(
+            Effect.map((offers) => offers.find((offer) => offer.supplierId === supplierId)?.unitPriceCents ?? 0),
+            // An order that cannot be priced is refused by the warehouse itself.
+            Effect.catch(() => Effect.succeed(0)),
+            Effect.map((unitPriceCents) => unitPriceCents * units > cents)
+          )
     )
   )

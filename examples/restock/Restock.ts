@@ -78,9 +78,12 @@ export const Restock = Graph.make("restock", {
   },
   nodes: {
     find: () =>
-      Effect.map(Effect.flatMap(Warehouse, (warehouse) => Effect.orDie(warehouse.belowReorderLevel)), (products) => ({
-        products
-      })),
+      Effect.map(
+        Effect.flatMap(Warehouse, (warehouse) => Effect.orDie(warehouse.belowReorderLevel)),
+        (products) => ({
+          products
+        })
+      ),
     // A product that runs into a limit is left undecided and said so; the others go on.
     decide: Node.withInput(
       Product,

@@ -106,9 +106,14 @@ const only = Effect.fnUntraced(function* (sku: string, prompt: Option.Option<str
   const product = yield* warehouse.product(sku)
   const runs = yield* threadsOf(sku)
   const thread = `ask-${product.sku}-${runs + 1}`
-  const request = Option.getOrElse(prompt, () => `Restock ${product.sku} (${product.name}). Place an order if it is needed.`)
+  const request = Option.getOrElse(
+    prompt,
+    () => `Restock ${product.sku} (${product.name}). Place an order if it is needed.`
+  )
   const agent = Option.isSome(prompt) ? Advisor : Buyer
-  const input = { prompt: request.includes(product.sku) ? request : `${request} (product ${product.sku}, ${product.name})` }
+  const input = {
+    prompt: request.includes(product.sku) ? request : `${request} (product ${product.sku}, ${product.name})`
+  }
   while (true) {
     const outcome = yield* Thread.run(agent, { thread, input, run: thread })
     if (outcome._tag === "Waiting") {
@@ -129,7 +134,9 @@ const threadsOf = (sku: string) =>
 
 const flags = {
   approve: Flag.Literals("approve", ["ask", "all", "none"]).pipe(
-    Flag.withDescription("Orders above the limit: ask in the terminal, approve all, or none (default: ask if there is a terminal)"),
+    Flag.withDescription(
+      "Orders above the limit: ask in the terminal, approve all, or none (default: ask if there is a terminal)"
+    ),
     Flag.optional
   ),
   approveAbove: Flag.Finite("approve-above").pipe(
@@ -137,14 +144,26 @@ const flags = {
     Flag.withDefault(1000)
   ),
   only: Flag.String("only").pipe(Flag.withDescription("Ask about this product (SKU) only"), Flag.optional),
-  prompt: Flag.String("prompt").pipe(Flag.withDescription("With --only: what to ask, in your own words"), Flag.optional),
-  thread: Flag.String("thread").pipe(Flag.withDescription("The thread to run or go on with"), Flag.withDefault("restock")),
+  prompt: Flag.String("prompt").pipe(
+    Flag.withDescription("With --only: what to ask, in your own words"),
+    Flag.optional
+  ),
+  thread: Flag.String("thread").pipe(
+    Flag.withDescription("The thread to run or go on with"),
+    Flag.withDefault("restock")
+  ),
   directory: Flag.String("directory").pipe(
     Flag.withDescription("Where the database and the journal are kept"),
     Flag.withDefault(".selvage")
   ),
-  fresh: Flag.Boolean("fresh").pipe(Flag.withDescription("Start over: forget database and journal"), Flag.withDefault(false)),
-  crash: Flag.Boolean("crash").pipe(Flag.withDescription("Kill the job at random moments and prove that nothing is lost or doubled"), Flag.withDefault(false)),
+  fresh: Flag.Boolean("fresh").pipe(
+    Flag.withDescription("Start over: forget database and journal"),
+    Flag.withDefault(false)
+  ),
+  crash: Flag.Boolean("crash").pipe(
+    Flag.withDescription("Kill the job at random moments and prove that nothing is lost or doubled"),
+    Flag.withDefault(false)
+  ),
   kills: Flag.Int("kills").pipe(Flag.withDescription("With --crash: how many times"), Flag.withDefault(6))
 }
 
@@ -221,4 +240,3 @@ function exit(code: number) {
 }
 
 NodeRuntime.runMain(program)
-

@@ -75,9 +75,13 @@ export interface Input {
 export type Failure = AiError.AiError | LimitReached | RegistryInvalid
 
 /** An agent: a graph whose state is {@link State}. */
-export interface Agent<Name extends string, Output, Requirements>
-  extends Graph.Graph<Name, State<Output>, Failure, Requirements, Input>
-{}
+export interface Agent<Name extends string, Output, Requirements> extends Graph.Graph<
+  Name,
+  State<Output>,
+  Failure,
+  Requirements,
+  Input
+> {}
 
 /** How an agent is made. */
 export interface Options<Plugins extends ReadonlyArray<Plugin.Any>, Output, Encoded> {
@@ -128,7 +132,8 @@ export const make = <
           Effect.map(Dispatcher.dispatch(tools, call), (outcome) => ({
             messages: Prompt.fromMessages([Prompt.makeMessage("tool", { content: [ToolOutcome.toPart(outcome)] })])
           }))
-        )),
+        )
+      ),
       answer: (state) =>
         output === undefined
           ? Effect.succeed({})

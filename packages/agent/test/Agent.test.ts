@@ -84,7 +84,9 @@ describe("Agent", () => {
         Effect.provide([layer, Layer.succeed(LanguageModel.LanguageModel, scripted.model)])
       )
       const results = state.messages.content.flatMap((message) =>
-        message.role === "tool" ? message.content.flatMap((part) => (part.type === "tool-result" ? [part.result] : [])) : []
+        message.role === "tool"
+          ? message.content.flatMap((part) => (part.type === "tool-result" ? [part.result] : []))
+          : []
       )
       assert.deepStrictEqual(results, [{ units: 1 }, { units: 2 }])
       assert.strictEqual(state.text, "A 1, B 2")
@@ -119,7 +121,9 @@ describe("Agent", () => {
         Array.from({ length: 9 }, () => ScriptedModel.call("check_stock", { sku: "A" }))
       )
       const error = yield* Effect.flip(
-        Graph.run(Buyer, { prompt: "?" }).pipe(Effect.provide([layer, Layer.succeed(LanguageModel.LanguageModel, scripted.model)]))
+        Graph.run(Buyer, { prompt: "?" }).pipe(
+          Effect.provide([layer, Layer.succeed(LanguageModel.LanguageModel, scripted.model)])
+        )
       )
       assert.ok(error._tag === "LimitReached" && error.limit === "4 turns")
       assert.strictEqual((yield* scripted.requests).length, 4)

@@ -1,6 +1,6 @@
 /** The servers the tests talk to, all on loopback: aimock, and a bare one for what aimock does not do. */
 import { LLMock } from "@copilotkit/aimock"
-import * as LanguageModel from "effect/ai/LanguageModel"
+import type * as LanguageModel from "effect/ai/LanguageModel"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"

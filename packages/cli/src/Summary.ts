@@ -77,6 +77,15 @@ const count = (summary: Summary, path: string, { failure, node }: TaskResult) =>
   else tasks.failed++
 }
 
+// A failure inside a graph fails the task around it too, right after; where it began says more.
+const innermost = (before: Failure | undefined, failure: Failure): Failure =>
+  before !== undefined &&
+  before.task.startsWith(`${failure.task}@`) &&
+  before.tag === failure.tag &&
+  before.message === failure.message
+    ? before
+    : failure
+
 /** Folds the next entry in. */
 export const next = (summary: Summary, { at, entry, seq }: Sequenced): Summary => {
   switch (entry._tag) {
@@ -96,7 +105,13 @@ export const next = (summary: Summary, { at, entry, seq }: Sequenced): Summary =
       break
     case "TaskFailed":
       tasksOf(summary, entry.path, nodeOf(entry.task)).failed++
-      summary.failure = { seq, at, task: entry.path + entry.task, tag: entry.tag, message: entry.message }
+      summary.failure = innermost(summary.failure, {
+        seq,
+        at,
+        task: entry.path + entry.task,
+        tag: entry.tag,
+        message: entry.message
+      })
       break
     case "AskOpened": {
       const { ask, kind, name, path, question, task } = entry

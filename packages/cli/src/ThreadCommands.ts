@@ -110,10 +110,13 @@ const summaryLines = (info: ThreadInfo, summary: Summary.Summary): ReadonlyArray
   }
   if (failure !== undefined) {
     const where = `last failure at entry ${failure.seq} (${Output.time(failure.at)})`
-    lines.push("", Output.printable(`${where}: ${failure.task}: ${failure.tag}: ${failure.message}`))
+    lines.push("", Output.printable(`${where}: ${failure.task}: ${reason(failure)}`))
   }
   return lines
 }
+
+const reason = ({ message, tag }: { readonly message: string; readonly tag: string }): string =>
+  message === "" ? tag : `${tag}: ${message}`
 
 /** `selvage events THREAD [--after N]` */
 export const events = Command.make(
@@ -162,7 +165,7 @@ const describe = (entry: Entry): { readonly where: string; readonly content: str
     case "StepCommitted":
       return { where: `${entry.path}step ${entry.step}`, content: entry.tasks.join(", ") }
     case "TaskFailed":
-      return { where: entry.path + entry.task, content: `${entry.tag}: ${entry.message}` }
+      return { where: entry.path + entry.task, content: reason(entry) }
     case "Intent":
       return { where: entry.path + entry.task, content: `${entry.key} ${json(entry.detail)}` }
     case "Recorded":

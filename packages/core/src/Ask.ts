@@ -53,7 +53,7 @@ export const make = <const Name extends string, Question, QuestionEncoded, Answe
  * Asks from inside a node. Succeeds with the answer once there is one; until then the task is suspended and the run
  * ends as `Waiting`. Outside of a thread there is no one to ask: it fails with `Suspended` at once.
  */
-export const ask = Effect.fnUntraced(function*<Name extends string, Question, Answer>(
+export const ask = Effect.fnUntraced(function* <Name extends string, Question, Answer>(
   self: Ask<Name, Question, Answer>,
   question: Question
 ) {
@@ -79,5 +79,8 @@ export const node = <Name extends string, Question, Answer, State, Update>(
   input: undefined,
   graph: undefined,
   run: (state) =>
-    Effect.map(Effect.suspend(() => ask(self, options.question(state))), (answer) => options.update(answer, state))
+    Effect.map(
+      Effect.suspend(() => ask(self, options.question(state))),
+      (answer) => options.update(answer, state)
+    )
 })

@@ -64,9 +64,9 @@ export type Updates<C extends Channels> = { readonly [K in keyof C]?: Update<C[K
 type RequiredKeys<C extends Channels> = { [K in keyof C]: C[K]["required"] extends true ? K : never }[keyof C]
 
 /** What a run is given: a value for each channel that has none of its own, an update for any other. */
-export type Input<C extends Channels> =
-  & { readonly [K in RequiredKeys<C>]: Update<C[K]> }
-  & { readonly [K in Exclude<keyof C, RequiredKeys<C>>]?: Update<C[K]> }
+export type Input<C extends Channels> = { readonly [K in RequiredKeys<C>]: Update<C[K]> } & {
+  readonly [K in Exclude<keyof C, RequiredKeys<C>>]?: Update<C[K]>
+}
 
 const make = <Value, Update, const Required extends boolean>(options: {
   readonly kind: Kind
@@ -110,9 +110,7 @@ export const optional = <A, E>(schema: Schema.Codec<A, E>): Channel<A | undefine
 }
 
 /** A list that grows: an update is the items to add. */
-export const append = <A, E>(
-  schema: Schema.Codec<A, E>
-): Channel<ReadonlyArray<A>, ReadonlyArray<A>, false> =>
+export const append = <A, E>(schema: Schema.Codec<A, E>): Channel<ReadonlyArray<A>, ReadonlyArray<A>, false> =>
   make<ReadonlyArray<A>, ReadonlyArray<A>, false>({
     kind: "append",
     schema: Schema.Array(schema),

@@ -44,7 +44,7 @@ const codec = <A, I>(task: Task.Task, key: string, schema: Schema.Codec<A, I>) =
 }
 
 /** Runs the effect once per task: its result is journaled under `key`, and a resumed task does not repeat it. */
-export const once = Effect.fnUntraced(function*<A, I, E, R>(
+export const once = Effect.fnUntraced(function* <A, I, E, R>(
   key: string,
   schema: Schema.Codec<A, I>,
   effect: Effect.Effect<A, E, R>
@@ -65,7 +65,7 @@ export const once = Effect.fnUntraced(function*<A, I, E, R>(
  * With a journaled result it gives that result. With an intent but no result, `reconcile` finds out whether the call
  * was made (`Some` its result, `None` it was not and is made now); without `reconcile` a person is asked.
  */
-export const call = Effect.fnUntraced(function*<A, I, E, R, E2 = never, R2 = never>(options: {
+export const call = Effect.fnUntraced(function* <A, I, E, R, E2 = never, R2 = never>(options: {
   readonly key: string
   /** What a person needs to see to decide. */
   readonly detail: Schema.Json
@@ -79,13 +79,14 @@ export const call = Effect.fnUntraced(function*<A, I, E, R, E2 = never, R2 = nev
   const recorded = task.recorded(options.key)
   if (recorded !== undefined) return yield* decode(recorded)
   if (task.intended(options.key)) {
-    const found = options.reconcile === undefined
-      ? yield* askWhatHappened(options.key, options.detail).pipe(
-        Effect.flatMap((result) =>
-          Option.isNone(result) ? Effect.succeedNone : Effect.asSome(decode(result.value))
-        )
-      )
-      : yield* options.reconcile
+    const found =
+      options.reconcile === undefined
+        ? yield* askWhatHappened(options.key, options.detail).pipe(
+            Effect.flatMap((result) =>
+              Option.isNone(result) ? Effect.succeedNone : Effect.asSome(decode(result.value))
+            )
+          )
+        : yield* options.reconcile
     if (Option.isSome(found)) {
       yield* task.record(options.key, yield* encode(found.value))
       return found.value
@@ -95,12 +96,15 @@ export const call = Effect.fnUntraced(function*<A, I, E, R, E2 = never, R2 = nev
   // From here to the record an interruption would lose what the call did, so only the call itself can be interrupted.
   return yield* Effect.uninterruptibleMask((restore) =>
     Effect.flatMap(restore(options.call), (value) =>
-      Effect.as(Effect.flatMap(encode(value), (json) => task.record(options.key, json)), value))
+      Effect.as(
+        Effect.flatMap(encode(value), (json) => task.record(options.key, json)),
+        value
+      )
+    )
   )
 })
 
 const askWhatHappened = (key: string, detail: Schema.Json) =>
-  Effect.map(
-    Ask.ask(Uncertain, { key, detail }),
-    (answer) => (answer.decision === "made" ? Option.some(answer.result) : Option.none<Schema.Json>())
+  Effect.map(Ask.ask(Uncertain, { key, detail }), (answer) =>
+    answer.decision === "made" ? Option.some(answer.result) : Option.none<Schema.Json>()
   )

@@ -24,8 +24,10 @@ export class ConcurrentUpdate extends Schema.TaggedError<ConcurrentUpdate>()("Co
   tasks: Schema.Array(Schema.String)
 }) {
   override get message() {
-    return `Tasks ${list(this.tasks)} wrote channel "${this.channel}" in one step, which keeps one value. ` +
+    return (
+      `Tasks ${list(this.tasks)} wrote channel "${this.channel}" in one step, which keeps one value. ` +
       `Give the channel a reducer (Channel.append, Channel.map, Channel.reduce) or let only one of them write it.`
+    )
   }
 }
 
@@ -58,8 +60,10 @@ export class JournalConflict extends Schema.TaggedError<JournalConflict>()("Jour
   actual: Schema.Int
 }) {
   override get message() {
-    return `Thread "${this.thread}" stands at entry ${this.actual}, not at ${this.expected}: another process runs it. ` +
+    return (
+      `Thread "${this.thread}" stands at entry ${this.actual}, not at ${this.expected}: another process runs it. ` +
       `Let that one finish, or run the thread again to continue from where it stands.`
+    )
   }
 }
 
@@ -82,8 +86,10 @@ export class JournalCorrupt extends Schema.TaggedError<JournalCorrupt>()("Journa
   issue: Schema.String
 }) {
   override get message() {
-    return `Entry ${this.seq} of thread "${this.thread}" cannot be read: ${this.issue}. ` +
+    return (
+      `Entry ${this.seq} of thread "${this.thread}" cannot be read: ${this.issue}. ` +
       `Fork the thread before it (at ${Math.max(0, this.seq - 1)}) to go on from the last good entry.`
+    )
   }
 }
 
@@ -135,8 +141,10 @@ export class GraphChanged extends Schema.TaggedError<GraphChanged>()("GraphChang
   differences: Schema.Array(Schema.String)
 }) {
   override get message() {
-    return `Thread "${this.thread}" does not fit graph "${this.graph}": ${this.differences.join("; ")}. ` +
+    return (
+      `Thread "${this.thread}" does not fit graph "${this.graph}": ${this.differences.join("; ")}. ` +
       `Run it with the graph it was started with, or start a new thread.`
+    )
   }
 }
 

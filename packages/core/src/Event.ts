@@ -11,15 +11,21 @@ import * as Task from "./Task.ts"
 /** A live event: not journaled, not repeated. */
 export type Live =
   | {
-    readonly _tag: "TaskStarted"
-    readonly path: string
-    readonly step: number
-    readonly task: string
-    readonly node: string
-    readonly attempt: number
-  }
+      readonly _tag: "TaskStarted"
+      readonly path: string
+      readonly step: number
+      readonly task: string
+      readonly node: string
+      readonly attempt: number
+    }
   | { readonly _tag: "Token"; readonly path: string; readonly task: string; readonly delta: string }
-  | { readonly _tag: "Custom"; readonly path: string; readonly task: string; readonly name: string; readonly data: unknown }
+  | {
+      readonly _tag: "Custom"
+      readonly path: string
+      readonly task: string
+      readonly name: string
+      readonly data: unknown
+    }
 
 /** An entry as it was appended. */
 export interface Journaled extends Sequenced {
@@ -36,7 +42,9 @@ export const isListening: Effect.Effect<boolean> = Effect.map(
 )
 
 const send = (make: (task: Task.Task) => Live): Effect.Effect<void> =>
-  Effect.flatMap(Effect.service(Task.Current), (task) => (task?.emit === undefined ? Effect.void : task.emit(make(task))))
+  Effect.flatMap(Effect.service(Task.Current), (task) =>
+    task?.emit === undefined ? Effect.void : task.emit(make(task))
+  )
 
 /** Sends an event of your own to who listens to the run. Does nothing when no one does. */
 export const emit = (name: string, data: unknown): Effect.Effect<void> =>

@@ -66,42 +66,51 @@ type Simplify<A> = { readonly [K in keyof A]: A[K] } & {}
 /** The errors of a node. */
 export type NodeError<N> = N extends { readonly [Node.TypeId]: unknown; readonly run: (input: never) => infer Run }
   ? Effect.Error<Run>
-  : N extends (...args: never) => Effect.Effect<unknown, infer E, unknown> ? E
-  : never
+  : N extends (...args: never) => Effect.Effect<unknown, infer E, unknown>
+    ? E
+    : never
 
 /** What a node requires. */
 export type NodeServices<N> = N extends { readonly [Node.TypeId]: unknown; readonly run: (input: never) => infer Run }
   ? Effect.Services<Run>
-  : N extends (...args: never) => Effect.Effect<unknown, unknown, infer R> ? R
-  : never
+  : N extends (...args: never) => Effect.Effect<unknown, unknown, infer R>
+    ? R
+    : never
 
-type NodeInput<N> = N extends Node.Node<infer I, unknown, unknown, unknown> ? I
-  : N extends (input: infer I, ...args: never) => unknown ? I
-  : never
+type NodeInput<N> =
+  N extends Node.Node<infer I, unknown, unknown, unknown>
+    ? I
+    : N extends (input: infer I, ...args: never) => unknown
+      ? I
+      : never
 
 type NodeUpdate<N> = N extends { readonly [Node.TypeId]: unknown; readonly run: (input: never) => infer Run }
   ? Effect.Success<Run>
-  : N extends (...args: never) => Effect.Effect<infer A, unknown, unknown> ? A
-  : never
+  : N extends (...args: never) => Effect.Effect<infer A, unknown, unknown>
+    ? A
+    : never
 
 // A node whose update fits adds `unknown` to its property, which changes nothing; one that does not adds a type that
 // says what is wrong, so the compiler's error stands on the line of that node.
 type CheckUpdate<N, C extends Channel.Channels> = N extends (...args: never) => infer Returned
-  ? Returned extends Effect.Effect<infer A, unknown, unknown> ? CheckChannels<A, C>
-  : N extends { readonly [Node.TypeId]: unknown } ? CheckChannels<NodeUpdate<N>, C>
-  : { readonly "a node returns an Effect": Returned }
+  ? Returned extends Effect.Effect<infer A, unknown, unknown>
+    ? CheckChannels<A, C>
+    : N extends { readonly [Node.TypeId]: unknown }
+      ? CheckChannels<NodeUpdate<N>, C>
+      : { readonly "a node returns an Effect": Returned }
   : CheckChannels<NodeUpdate<N>, C>
 
 type CheckChannels<Update, C extends Channel.Channels> = [Update] extends [infer A]
-  ? [A] extends [void | undefined] ? unknown
-  : [Exclude<KeysOf<A>, keyof C>] extends [never]
-    ? [A] extends [Channel.Updates<C> | void | undefined] ? unknown
-    : { readonly "the update of this node does not fit the channels of the state": A }
-  : { readonly "this node updates a channel that the state does not have": Exclude<KeysOf<A>, keyof C> }
+  ? [A] extends [void | undefined]
+    ? unknown
+    : [Exclude<KeysOf<A>, keyof C>] extends [never]
+      ? [A] extends [Channel.Updates<C> | void | undefined]
+        ? unknown
+        : { readonly "the update of this node does not fit the channels of the state": A }
+      : { readonly "this node updates a channel that the state does not have": Exclude<KeysOf<A>, keyof C> }
   : never
 
 type KeysOf<A> = A extends unknown ? keyof A : never
-
 
 /** The nodes that can be reached by an edge without items: those that take the state. */
 type Targets<N, S> = { [K in keyof N & string]: [S] extends [NodeInput<N[K]>] ? K : never }[keyof N & string] | "end"
@@ -124,13 +133,32 @@ type Edges<N, S> = { readonly [K in (keyof N & string) | "start"]: EdgeOf<N, S> 
 
 type Tags<E> = E extends { readonly _tag: infer T extends string } ? T : never
 
-type ErrorTarget<N, S, T> = T extends Tags<NodeError<N[keyof N]>>
-  ? {
-    [K in keyof N & string]: [S] extends [NodeInput<N[K]>] ? K
-      : [Extract<NodeError<N[keyof N]>, { readonly _tag: T }>] extends [NodeInput<N[K]>] ? K
-      : never
-  }[keyof N & string] | "end"
-  : { readonly "no node fails with an error of this tag": T }
+type OnError<N, S> = {
+  readonly [T in Tags<NodeError<N[keyof N]>>]?:
+    | {
+        [K in keyof N & string]: [S] extends [NodeInput<N[K]>]
+          ? K
+          : [Extract<NodeError<N[keyof N]>, { readonly _tag: T }>] extends [NodeInput<N[K]>]
+            ? K
+            : never
+      }[keyof N & string]
+    | "end"
+}
+
+/**
+ * Stands in a graph's error type when `onError` names a tag that no node fails with, so that whoever relies on the errors
+ * of the graph sees it. (Refusing it on its line would cost the inference of the nodes.)
+ */
+export interface UnknownErrorRoute<out Tag extends string> {
+  readonly "onError names a tag that no node fails with": Tag
+}
+
+type Misrouted<N, Routed extends string> =
+  Exclude<Routed, Tags<NodeError<N[keyof N]>>> extends infer T extends string
+    ? [T] extends [never]
+      ? never
+      : UnknownErrorRoute<T>
+    : never
 
 type PolicyFailure<P> = P[keyof P] extends infer Q ? (Q extends Policy.Policy<infer F> ? F : never) : never
 
@@ -148,21 +176,24 @@ export const make = <
   N extends Nodes<Channel.State<C>>,
   const Routed extends string = never,
   const P extends { readonly [K in keyof N]?: Policy.Any } = {}
->(name: Name, definition: {
-  /** The channels of the state. */
-  readonly state: C
-  /** Functions of the state, node services, asks, graphs. */
-  readonly nodes: { readonly [K in keyof N]: N[K] & CheckUpdate<NoInfer<N[K]>, NoInfer<C>> }
-  /** Where to go from `start` and after each node. */
-  readonly edges: Edges<NoInfer<N>, Channel.State<C>>
-  /** Where to go when a node fails with an error of this tag; such an error leaves the graph's error type. */
-  readonly onError?: { readonly [T in Routed]: ErrorTarget<NoInfer<N>, Channel.State<C>, T> }
-  /** What happens around the attempts of a node. */
-  readonly policies?: P
-}): Graph<
+>(
+  name: Name,
+  definition: {
+    /** The channels of the state. */
+    readonly state: C
+    /** Functions of the state, node services, asks, graphs. */
+    readonly nodes: { readonly [K in keyof N]: N[K] & CheckUpdate<NoInfer<N[K]>, NoInfer<C>> }
+    /** Where to go from `start` and after each node. */
+    readonly edges: Edges<NoInfer<N>, Channel.State<C>>
+    /** Where to go when a node fails with an error of this tag; such an error leaves the graph's error type. */
+    readonly onError?: { readonly [T in Routed]: string } & OnError<NoInfer<N>, Channel.State<NoInfer<C>>>
+    /** What happens around the attempts of a node. */
+    readonly policies?: P
+  }
+): Graph<
   Name,
   Simplify<Channel.State<C>>,
-  Exclude<NodeError<N[keyof N]>, { readonly _tag: Routed } | Internal> | PolicyFailure<P>,
+  Exclude<NodeError<N[keyof N]>, { readonly _tag: Routed } | Internal> | PolicyFailure<P> | Misrouted<N, Routed>,
   NodeServices<N[keyof N]>,
   Simplify<Channel.Input<C>>
 > => ({

@@ -41,34 +41,37 @@ export interface ThreadInfo {
 }
 
 /** The journal service. */
-export class Journal extends Context.Service<Journal, {
-  /**
-   * Appends entries after `expected`, the sequence number of the last entry the caller knows (0: the thread is new).
-   * Succeeds with the entries in their places. All of them stand, or none.
-   */
-  readonly append: (
-    thread: string,
-    expected: number,
-    entries: readonly [Entry, ...ReadonlyArray<Entry>]
-  ) => Effect.Effect<ReadonlyArray<Sequenced>, JournalConflict | JournalUnavailable>
-  /** The entries with `after < seq <= until`, in order. */
-  readonly read: (
-    thread: string,
-    range?: { readonly after?: number | undefined; readonly until?: number | undefined }
-  ) => Effect.Effect<ReadonlyArray<Sequenced>, JournalUnavailable | JournalCorrupt | ThreadNotFound>
-  /** What is known of one thread. */
-  readonly info: (thread: string) => Effect.Effect<ThreadInfo, JournalUnavailable | ThreadNotFound>
-  /** All threads, the one changed last first. */
-  readonly threads: Effect.Effect<ReadonlyArray<ThreadInfo>, JournalUnavailable>
-  /** Makes thread `as` of the entries 1 to `at` of `from`, followed by a `Forked` entry. Succeeds with the new head. */
-  readonly fork: (
-    from: string,
-    at: number,
-    as: string
-  ) => Effect.Effect<number, JournalUnavailable | ThreadNotFound | ThreadExists | EntryNotFound>
-  /** Deletes a thread, all of it and only it. */
-  readonly remove: (thread: string) => Effect.Effect<void, JournalUnavailable | ThreadNotFound>
-}>()("selvage/core/Journal") {}
+export class Journal extends Context.Service<
+  Journal,
+  {
+    /**
+     * Appends entries after `expected`, the sequence number of the last entry the caller knows (0: the thread is new).
+     * Succeeds with the entries in their places. All of them stand, or none.
+     */
+    readonly append: (
+      thread: string,
+      expected: number,
+      entries: readonly [Entry, ...ReadonlyArray<Entry>]
+    ) => Effect.Effect<ReadonlyArray<Sequenced>, JournalConflict | JournalUnavailable>
+    /** The entries with `after < seq <= until`, in order. */
+    readonly read: (
+      thread: string,
+      range?: { readonly after?: number | undefined; readonly until?: number | undefined }
+    ) => Effect.Effect<ReadonlyArray<Sequenced>, JournalUnavailable | JournalCorrupt | ThreadNotFound>
+    /** What is known of one thread. */
+    readonly info: (thread: string) => Effect.Effect<ThreadInfo, JournalUnavailable | ThreadNotFound>
+    /** All threads, the one changed last first. */
+    readonly threads: Effect.Effect<ReadonlyArray<ThreadInfo>, JournalUnavailable>
+    /** Makes thread `as` of the entries 1 to `at` of `from`, followed by a `Forked` entry. Succeeds with the new head. */
+    readonly fork: (
+      from: string,
+      at: number,
+      as: string
+    ) => Effect.Effect<number, JournalUnavailable | ThreadNotFound | ThreadExists | EntryNotFound>
+    /** Deletes a thread, all of it and only it. */
+    readonly remove: (thread: string) => Effect.Effect<void, JournalUnavailable | ThreadNotFound>
+  }
+>()("selvage/core/Journal") {}
 
 /** The status of a thread after more entries. Pure. */
 export const statusAfter = (status: Status, entries: ReadonlyArray<Entry>): Status => {
@@ -138,7 +141,7 @@ export const layerMemory: Layer.Layer<Journal> = Layer.effect(
       threads: Effect.sync(() =>
         Array.from(threads.values(), (kept) => kept.info).sort((a, b) => b.updatedAt - a.updatedAt)
       ),
-      fork: Effect.fnUntraced(function*(from, at, as) {
+      fork: Effect.fnUntraced(function* (from, at, as) {
         const original = yield* find(from)
         const now = yield* Clock.currentTimeMillis
         if (threads.has(as)) return yield* new ThreadExists({ thread: as })

@@ -58,25 +58,32 @@ export const within = (duration: Duration.Input): Limit => {
   const millis = Duration.toMillis(duration)
   return make(
     `within ${Duration.format(Duration.fromInputUnsafe(duration))}`,
-    Schedule.fromStep<Turn, number, never, never, never, never>(Effect.sync(() => {
-      let first: number | undefined
-      return (now: number, turn: Turn) => {
-        first ??= turn.startedAt
-        const elapsed = now - first
-        return elapsed >= millis ? Cause.done(elapsed) : Effect.succeed([elapsed, Duration.zero])
-      }
-    }))
+    Schedule.fromStep<Turn, number, never, never, never, never>(
+      Effect.sync(() => {
+        let first: number | undefined
+        return (now: number, turn: Turn) => {
+          first ??= turn.startedAt
+          const elapsed = now - first
+          return elapsed >= millis ? Cause.done(elapsed) : Effect.succeed([elapsed, Duration.zero])
+        }
+      })
+    )
   )
 }
 
 const spending = (name: string, cost: (turn: Turn) => number, ceiling: number): Limit =>
-  make(name, Schedule.fromStep<Turn, number, never, never, never, never>(Effect.sync(() => {
-    let total = 0
-    return (_now: number, turn: Turn) => {
-      total += cost(turn)
-      return total >= ceiling ? Cause.done(total) : Effect.succeed([total, Duration.zero])
-    }
-  })))
+  make(
+    name,
+    Schedule.fromStep<Turn, number, never, never, never, never>(
+      Effect.sync(() => {
+        let total = 0
+        return (_now: number, turn: Turn) => {
+          total += cost(turn)
+          return total >= ceiling ? Cause.done(total) : Effect.succeed([total, Duration.zero])
+        }
+      })
+    )
+  )
 
 /**
  * Stops before the turn after the one that reached the ceiling: US dollars, tokens in and out, or both. A turn whose
@@ -96,7 +103,7 @@ export const all = (...limits: ReadonlyArray<Limit>): Limit => ({ parts: limits.
 /**
  * Whether the next turn may run after these. Fails with the first limit that says no.
  */
-export const check = Effect.fnUntraced(function*(limit: Limit, turns: ReadonlyArray<Turn>) {
+export const check = Effect.fnUntraced(function* (limit: Limit, turns: ReadonlyArray<Turn>) {
   if (turns.length === 0) return
   const now = yield* Clock.currentTimeMillis
   for (const { name, schedule } of limit.parts) {

@@ -93,14 +93,11 @@ export type Handler<Input, Output, E, R = never> = (input: Input) => Effect.Effe
 export interface ServiceClass<Self, Id extends string, Input, Output, E>
   extends
     Context.ServiceClass<Self, Id, Handler<Input, Output, E | NodeContractViolated>>,
-    Node<Input, Output, E | NodeContractViolated, Self>
-{
+    Node<Input, Output, E | NodeContractViolated, Self> {
   /** Implements the node. What the handler requires is required of the layer. */
   readonly toLayer: {
     <R>(handler: Handler<Input, Output, E, R>): Layer.Layer<Self, never, R>
-    <R, EX, RX>(
-      handler: Effect.Effect<Handler<Input, Output, E, R>, EX, RX>
-    ): Layer.Layer<Self, EX, R | RX>
+    <R, EX, RX>(handler: Effect.Effect<Handler<Input, Output, E, R>, EX, RX>): Layer.Layer<Self, EX, R | RX>
   }
 }
 
@@ -108,42 +105,39 @@ export interface ServiceClass<Self, Id extends string, Input, Output, E>
  * Declares a node service: a tag with input, output and error schemas. Inputs and outputs are checked against them at
  * the boundary, whoever implements it; a breach is a `NodeContractViolated`.
  */
-export const Service = <Self>() =>
-<
-  const Id extends string,
-  Input,
-  InputEncoded,
-  Output,
-  OutputEncoded,
-  E = never,
-  EEncoded = never
->(
-  id: Id,
-  contract: {
-    readonly input: Schema.Codec<Input, InputEncoded>
-    readonly output: Schema.Codec<Output, OutputEncoded>
-    readonly error?: Schema.Codec<E, EEncoded>
+export const Service =
+  <Self>() =>
+  <const Id extends string, Input, InputEncoded, Output, OutputEncoded, E = never, EEncoded = never>(
+    id: Id,
+    contract: {
+      readonly input: Schema.Codec<Input, InputEncoded>
+      readonly output: Schema.Codec<Output, OutputEncoded>
+      readonly error?: Schema.Codec<E, EEncoded>
+    }
+  ): ServiceClass<Self, Id, Input, Output, E> => {
+    const tag = Context.Service<Self, Handler<Input, Output, E | NodeContractViolated>>()(id)
+    const input = checker(contract.input, id, "its input")
+    const output = checker(contract.output, id, "its output")
+    const guarded =
+      <R>(handler: Handler<Input, Output, E, R>) =>
+      (value: Input) =>
+        Effect.flatMap(input(value), (checked) => Effect.flatMap(handler(checked), output))
+    const implement = <R>(handler: Handler<Input, Output, E, R>) =>
+      Effect.map(
+        Effect.context<R>(),
+        (context) => (value: Input) => Effect.provideContext(guarded(handler)(value), context)
+      )
+    return Object.assign(tag, {
+      [TypeId]: brand,
+      kind: "service" as const,
+      input: contract.input,
+      graph: undefined,
+      run: (value: Input) => Effect.flatMap(tag, (handler) => handler(value)),
+      toLayer: <R, EX, RX>(
+        handler: Handler<Input, Output, E, R> | Effect.Effect<Handler<Input, Output, E, R>, EX, RX>
+      ) => Layer.effect(tag, Effect.isEffect(handler) ? Effect.flatMap(handler, implement) : implement(handler))
+    }) as never
   }
-): ServiceClass<Self, Id, Input, Output, E> => {
-  const tag = Context.Service<Self, Handler<Input, Output, E | NodeContractViolated>>()(id)
-  const input = checker(contract.input, id, "its input")
-  const output = checker(contract.output, id, "its output")
-  const guarded = <R>(handler: Handler<Input, Output, E, R>) => (value: Input) =>
-    Effect.flatMap(input(value), (checked) => Effect.flatMap(handler(checked), output))
-  const implement = <R>(handler: Handler<Input, Output, E, R>) =>
-    Effect.map(Effect.context<R>(), (context) => (value: Input) =>
-      Effect.provideContext(guarded(handler)(value), context))
-  return Object.assign(tag, {
-    [TypeId]: brand,
-    kind: "service" as const,
-    input: contract.input,
-    graph: undefined,
-    run: (value: Input) => Effect.flatMap(tag, (handler) => handler(value)),
-    toLayer: <R, EX, RX>(
-      handler: Handler<Input, Output, E, R> | Effect.Effect<Handler<Input, Output, E, R>, EX, RX>
-    ) => Layer.effect(tag, Effect.isEffect(handler) ? Effect.flatMap(handler, implement) : implement(handler))
-  }) as never
-}
 
 const checker = <A, I>(schema: Schema.Codec<A, I>, node: string, part: string) => {
   const decode = Schema.decodeUnknownEffect(Schema.toType(schema))

@@ -77,16 +77,12 @@ export const isRetryable = (error: unknown): boolean =>
   error instanceof AttemptTimedOut || (Predicate.hasProperty(error, "isRetryable") && error.isRetryable === true)
 
 const retryAfter = (error: unknown): Duration.Duration =>
-  Predicate.hasProperty(error, "retryAfter") && Duration.isDuration(error.retryAfter)
-    ? error.retryAfter
-    : Duration.zero
+  Predicate.hasProperty(error, "retryAfter") && Duration.isDuration(error.retryAfter) ? error.retryAfter : Duration.zero
 
 /**
  * Restricts a schedule to errors worth a retry, and makes it wait at least as long as the error asks for.
  */
-export const retryable = <Output>(
-  schedule: Schedule.Schedule<Output, unknown>
-): Schedule.Schedule<Output, unknown> =>
+export const retryable = <Output>(schedule: Schedule.Schedule<Output, unknown>): Schedule.Schedule<Output, unknown> =>
   Schedule.modifyDelay(
     Schedule.while(schedule, ({ input }) => Effect.succeed(isRetryable(input))),
     ({ duration, input }) => Effect.succeed(Duration.max(duration, retryAfter(input)))
@@ -103,12 +99,18 @@ export const apply: {
   <A, E, R, Failure>(self: Effect.Effect<A, E, R>, policy: Policy<Failure>): Effect.Effect<A, E | Failure, R>
 } = dual(
   2,
-  (self: Effect.Effect<unknown, unknown, unknown>, policy: Policy<unknown>): Effect.Effect<unknown, unknown, unknown> => {
+  (
+    self: Effect.Effect<unknown, unknown, unknown>,
+    policy: Policy<unknown>
+  ): Effect.Effect<unknown, unknown, unknown> => {
     const { breaker, retry, timeout } = policy
-    const attempt = timeout === undefined ? self : Effect.timeoutOrElse(self, {
-      duration: timeout,
-      orElse: () => Effect.fail(new AttemptTimedOut({ millis: Duration.toMillis(timeout) }))
-    })
+    const attempt =
+      timeout === undefined
+        ? self
+        : Effect.timeoutOrElse(self, {
+            duration: timeout,
+            orElse: () => Effect.fail(new AttemptTimedOut({ millis: Duration.toMillis(timeout) }))
+          })
     const tried = retry === undefined ? attempt : Effect.retry(attempt, retry)
     return breaker === undefined ? tried : breaker.breaker.execute(tried, { key: breaker.key })
   }

@@ -26,7 +26,7 @@ import {
 import { graphOf, Journal, place, type Status, statusAfter, type ThreadInfo } from "./Journal.ts"
 
 const migrations = Migrator.fromRecord({
-  "0001_journal": Effect.gen(function*() {
+  "0001_journal": Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
     yield* sql`CREATE TABLE selvage_threads (
       thread TEXT PRIMARY KEY,
@@ -77,11 +77,11 @@ const toInfo = (row: typeof ThreadRow.Type): ThreadInfo => ({
 
 const unavailable = (operation: string) => (cause: unknown) => new JournalUnavailable({ operation, cause })
 
-const make = Effect.gen(function*() {
+const make = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
 
   const find = Effect.fnUntraced(
-    function*(thread: string) {
+    function* (thread: string) {
       const rows = yield* decodeThreadRows(yield* sql`SELECT * FROM selvage_threads WHERE thread = ${thread}`)
       return rows[0] === undefined ? undefined : toInfo(rows[0])
     },
@@ -89,42 +89,52 @@ const make = Effect.gen(function*() {
   )
 
   const info = (thread: string) =>
-    Effect.filterOrFail(find(thread), (found) => found !== undefined, () => new ThreadNotFound({ thread }))
+    Effect.filterOrFail(
+      find(thread),
+      (found) => found !== undefined,
+      () => new ThreadNotFound({ thread })
+    )
 
   const insert = (thread: string, after: number, at: number, entries: Arr.NonEmptyReadonlyArray<Entry>) =>
-    sql`INSERT INTO selvage_entries ${
-      sql.insert(Arr.map(entries, (entry, index) => ({ thread, seq: after + index + 1, at, entry: encodeEntry(entry) })))
-    }`
+    sql`INSERT INTO selvage_entries ${sql.insert(
+      Arr.map(entries, (entry, index) => ({ thread, seq: after + index + 1, at, entry: encodeEntry(entry) }))
+    )}`
 
   const moveHead = (thread: string, expected: number, entries: ReadonlyArray<Entry>, at: number) => {
     const head = expected + entries.length
     // "unfinished" is what any entry but the closing one leaves, so the status before does not matter.
     const status: Status = statusAfter("unfinished", entries)
     return expected === 0
-      ? sql`INSERT INTO selvage_threads ${
-        sql.insert({ thread, graph: graphOf(entries) ?? "", status, head, created_at: at, updated_at: at })
-      } ON CONFLICT DO NOTHING RETURNING head`
+      ? sql`INSERT INTO selvage_threads ${sql.insert({
+          thread,
+          graph: graphOf(entries) ?? "",
+          status,
+          head,
+          created_at: at,
+          updated_at: at
+        })} ON CONFLICT DO NOTHING RETURNING head`
       : sql`UPDATE selvage_threads SET head = ${head}, status = ${status}, updated_at = ${at}
           WHERE thread = ${thread} AND head = ${expected} RETURNING head`
   }
 
   return Journal.of({
     info,
-    append: Effect.fnUntraced(
-      function*(thread, expected, entries) {
-        const at = yield* Clock.currentTimeMillis
-        const moved = yield* sql.withTransaction(
+    append: Effect.fnUntraced(function* (thread, expected, entries) {
+      const at = yield* Clock.currentTimeMillis
+      const moved = yield* sql
+        .withTransaction(
           Effect.flatMap(moveHead(thread, expected, entries, at), (rows) =>
-            rows.length === 0 ? Effect.succeed(false) : Effect.as(insert(thread, expected, at, entries), true))
-        ).pipe(Effect.mapError(unavailable("append to a thread")))
-        if (!moved) {
-          const actual = (yield* find(thread))?.head ?? 0
-          return yield* new JournalConflict({ thread, expected, actual })
-        }
-        return place(entries, expected, at)
+            rows.length === 0 ? Effect.succeed(false) : Effect.as(insert(thread, expected, at, entries), true)
+          )
+        )
+        .pipe(Effect.mapError(unavailable("append to a thread")))
+      if (!moved) {
+        const actual = (yield* find(thread))?.head ?? 0
+        return yield* new JournalConflict({ thread, expected, actual })
       }
-    ),
-    read: Effect.fnUntraced(function*(thread, range) {
+      return place(entries, expected, at)
+    }),
+    read: Effect.fnUntraced(function* (thread, range) {
       const { head } = yield* info(thread)
       const after = range?.after ?? 0
       const until = Math.min(range?.until ?? head, head)
@@ -137,7 +147,8 @@ const make = Effect.gen(function*() {
         const seq = after + entries.length + 1
         const decoded = decodeEntry(row.entry)
         if (decoded._tag === "Failure" || Number(row.seq) !== seq) {
-          const issue = Number(row.seq) !== seq ? `entry ${seq} is missing` : "it is not an entry that this version knows"
+          const issue =
+            Number(row.seq) !== seq ? `entry ${seq} is missing` : "it is not an entry that this version knows"
           return yield* new JournalCorrupt({ thread, seq, issue })
         }
         entries.push({ seq, at: Number(row.at), entry: decoded.value })
@@ -151,36 +162,42 @@ const make = Effect.gen(function*() {
       Effect.flatMap(decodeThreadRows),
       Effect.mapBoth({ onFailure: unavailable("list the threads"), onSuccess: (rows) => rows.map(toInfo) })
     ),
-    fork: Effect.fnUntraced(function*(from, at, as) {
+    fork: Effect.fnUntraced(function* (from, at, as) {
       const original = yield* info(from)
       if (at < 1 || at > original.head) return yield* new EntryNotFound({ thread: from, seq: at, head: original.head })
       const now = yield* Clock.currentTimeMillis
       const forked: Entry = { _tag: "Forked", from, at }
-      const made = yield* sql.withTransaction(Effect.gen(function*() {
-        const rows = yield* sql`INSERT INTO selvage_threads ${
-          sql.insert({
-            thread: as,
-            graph: original.graph,
-            status: "unfinished" satisfies Status,
-            head: at + 1,
-            created_at: now,
-            updated_at: now
-          })
-        } ON CONFLICT DO NOTHING RETURNING head`
-        if (rows.length === 0) return false
-        yield* sql`INSERT INTO selvage_entries (thread, seq, at, entry)
+      const made = yield* sql
+        .withTransaction(
+          Effect.gen(function* () {
+            const rows = yield* sql`INSERT INTO selvage_threads ${sql.insert({
+              thread: as,
+              graph: original.graph,
+              status: "unfinished" satisfies Status,
+              head: at + 1,
+              created_at: now,
+              updated_at: now
+            })} ON CONFLICT DO NOTHING RETURNING head`
+            if (rows.length === 0) return false
+            yield* sql`INSERT INTO selvage_entries (thread, seq, at, entry)
           SELECT ${as}, seq, at, entry FROM selvage_entries WHERE thread = ${from} AND seq <= ${at}`
-        yield* insert(as, at, now, [forked])
-        return true
-      })).pipe(Effect.mapError(unavailable("fork a thread")))
+            yield* insert(as, at, now, [forked])
+            return true
+          })
+        )
+        .pipe(Effect.mapError(unavailable("fork a thread")))
       return made ? at + 1 : yield* new ThreadExists({ thread: as })
     }),
-    remove: Effect.fnUntraced(function*(thread) {
+    remove: Effect.fnUntraced(function* (thread) {
       yield* info(thread)
-      yield* sql.withTransaction(Effect.gen(function*() {
-        yield* sql`DELETE FROM selvage_entries WHERE thread = ${thread}`
-        yield* sql`DELETE FROM selvage_threads WHERE thread = ${thread}`
-      })).pipe(Effect.mapError(unavailable("delete a thread")))
+      yield* sql
+        .withTransaction(
+          Effect.gen(function* () {
+            yield* sql`DELETE FROM selvage_entries WHERE thread = ${thread}`
+            yield* sql`DELETE FROM selvage_threads WHERE thread = ${thread}`
+          })
+        )
+        .pipe(Effect.mapError(unavailable("delete a thread")))
     })
   })
 })

@@ -42,7 +42,7 @@ import {
   ThreadBusy,
   type ThreadExists,
   type ThreadFailure,
-  ThreadNotFound,
+  type ThreadNotFound,
   type GraphChanged
 } from "./Errors.ts"
 import type { Event } from "./Event.ts"
@@ -111,17 +111,18 @@ export const stream = <Name extends string, State, E, R, Input>(
   Stream.callback<Event, unknown, R | Journal>(
     (queue) =>
       Effect.andThen(
-        advance(graph.compiled, options, (event) => Effect.asVoid(Queue.offer(queue, event)), options.after) as Effect.Effect<
-          unknown,
-          unknown,
-          R | Journal
-        >,
+        advance(
+          graph.compiled,
+          options,
+          (event) => Effect.asVoid(Queue.offer(queue, event)),
+          options.after
+        ) as Effect.Effect<unknown, unknown, R | Journal>,
         Queue.end(queue)
       ),
     { bufferSize: 16 }
   ) as Stream.Stream<Event, E | ThreadFailure, R | Journal>
 
-const advance = Effect.fnUntraced(function*(
+const advance = Effect.fnUntraced(function* (
   graph: Compiled,
   options: RunOptions<unknown>,
   emit: ((event: Event) => Effect.Effect<void>) | undefined,
@@ -129,9 +130,13 @@ const advance = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Outcome<unknown>, unknown, unknown> {
   const { thread } = options
   const journal = yield* Journal
-  const entries = yield* journal.read(thread).pipe(
-    Effect.catchTag("ThreadNotFound", (error) => (options.input === undefined ? Effect.fail(error) : Effect.succeed([])))
-  )
+  const entries = yield* journal
+    .read(thread)
+    .pipe(
+      Effect.catchTag("ThreadNotFound", (error) =>
+        options.input === undefined ? Effect.fail(error) : Effect.succeed([])
+      )
+    )
   const log = replay(emptyReplay(), entries)
   if (emit !== undefined && after !== undefined) {
     for (const entry of entries.slice(after)) yield* emit({ _tag: "Journaled", ...entry })
@@ -148,7 +153,7 @@ const advance = Effect.fnUntraced(function*(
 })
 
 /** Where the run starts: at a new input, or where the thread stands. `undefined`: there is nothing to do. */
-const begin = Effect.fnUntraced(function*(
+const begin = Effect.fnUntraced(function* (
   graph: Compiled,
   { input, run: runKey, thread }: RunOptions<unknown>,
   run: Run,
@@ -159,21 +164,22 @@ const begin = Effect.fnUntraced(function*(
   const known = runKey !== undefined && log.runs.has(runKey)
   const closed = log.head === 0 || log.outcome === "done"
   if (input !== undefined && !known) {
-    const standing = closed || log.outcome === "failed"
-      ? yield* Effect.fromResult(restore(run, graph, "", root))
-      : undefined
+    const standing =
+      closed || log.outcome === "failed" ? yield* Effect.fromResult(restore(run, graph, "", root)) : undefined
     const { json } = yield* Effect.fromResult(startState(graph, input, true, standing?.state))
     const same = log.head > 0 && !closed && JSON.stringify(json) === JSON.stringify(log.input)
     if (!same) {
       if (standing === undefined) {
         return yield* new ThreadBusy({ thread, asks: Array.from(log.asks.keys()) })
       }
-      yield* append([{
-        _tag: "RunStarted",
-        graph: graph.shape,
-        input: json,
-        ...(runKey === undefined ? {} : { run: runKey })
-      }])
+      yield* append([
+        {
+          _tag: "RunStarted",
+          graph: graph.shape,
+          input: json,
+          ...(runKey === undefined ? {} : { run: runKey })
+        }
+      ])
       return yield* restored(graph, run, log)
     }
   }
@@ -183,7 +189,7 @@ const begin = Effect.fnUntraced(function*(
 const restored = (graph: Compiled, run: Run, log: Replay) =>
   Effect.suspend(() => Effect.fromResult(restore(run, graph, "", log.frames.get("") ?? emptyFrame())))
 
-const finish = Effect.fnUntraced(function*(
+const finish = Effect.fnUntraced(function* (
   graph: Compiled,
   run: Run,
   log: Replay,
@@ -194,8 +200,13 @@ const finish = Effect.fnUntraced(function*(
   while (true) {
     const end = yield* runFrame(frame).pipe(
       Effect.map(Option.some),
-      Effect.catchIf((error) => error instanceof Suspended, () => Effect.succeedNone),
-      Effect.tapError((error) => isJournalFailure(error) ? Effect.void : append([{ _tag: "RunFinished", outcome: "failed" }]))
+      Effect.catchIf(
+        (error) => error instanceof Suspended,
+        () => Effect.succeedNone
+      ),
+      Effect.tapError((error) =>
+        isJournalFailure(error) ? Effect.void : append([{ _tag: "RunFinished", outcome: "failed" }])
+      )
     )
     if (Option.isSome(end)) {
       yield* append([{ _tag: "RunFinished", outcome: "done" }])
@@ -211,13 +222,24 @@ const finish = Effect.fnUntraced(function*(
   }
 })
 
-const toOpenAsk = ({ ask, kind, name, path, question, task }: Open): OpenAsk => ({ ask, name, kind, question, path, task })
+const toOpenAsk = ({ ask, kind, name, path, question, task }: Open): OpenAsk => ({
+  ask,
+  name,
+  kind,
+  question,
+  path,
+  task
+})
 
 const isJournalFailure = (error: unknown): boolean =>
-  typeof error === "object" && error !== null && "_tag" in error &&
+  typeof error === "object" &&
+  error !== null &&
+  "_tag" in error &&
   (error._tag === "JournalConflict" || error._tag === "JournalUnavailable")
 
-type Append = (entries: readonly [Entry, ...ReadonlyArray<Entry>]) => Effect.Effect<void, JournalConflict | JournalUnavailable>
+type Append = (
+  entries: readonly [Entry, ...ReadonlyArray<Entry>]
+) => Effect.Effect<void, JournalConflict | JournalUnavailable>
 
 /**
  * One append at a time, each after the one before. Answers that came from outside in between are taken in; any other
@@ -230,10 +252,10 @@ const makeAppend = (
   emit: ((event: Event) => Effect.Effect<void>) | undefined
 ): Append => {
   const one = Semaphore.makeUnsafe(1)
-  const tell = Effect.fnUntraced(function*(written: ReadonlyArray<Sequenced>) {
+  const tell = Effect.fnUntraced(function* (written: ReadonlyArray<Sequenced>) {
     if (emit !== undefined) for (const entry of written) yield* emit({ _tag: "Journaled", ...entry })
   })
-  const write = Effect.fnUntraced(function*(entries: readonly [Entry, ...ReadonlyArray<Entry>]) {
+  const write = Effect.fnUntraced(function* (entries: readonly [Entry, ...ReadonlyArray<Entry>]) {
     for (let collisions = 0; ; collisions++) {
       const written = yield* Effect.result(journal.append(thread, log.head, entries))
       if (Result.isSuccess(written)) {
@@ -242,9 +264,9 @@ const makeAppend = (
       }
       const failure = written.failure
       if (failure._tag !== "JournalConflict" || collisions >= maxCollisions) return yield* failure
-      const between = yield* journal.read(thread, { after: log.head }).pipe(
-        Effect.catchTag(["JournalCorrupt", "ThreadNotFound"], () => Effect.succeed([]))
-      )
+      const between = yield* journal
+        .read(thread, { after: log.head })
+        .pipe(Effect.catchTag(["JournalCorrupt", "ThreadNotFound"], () => Effect.succeed([])))
       if (between.length === 0 || !between.every(({ entry }) => entry._tag === "AskAnswered")) return yield* failure
       replay(log, between)
       log.answered = true
@@ -252,8 +274,7 @@ const makeAppend = (
     }
   })
   // Once an append is under way it is seen through: an interruption must not lose where the thread stands.
-  return (entries) =>
-    one.withPermits(1)(Effect.flatMap(Effect.uninterruptible(write(entries)), tell))
+  return (entries) => one.withPermits(1)(Effect.flatMap(Effect.uninterruptible(write(entries)), tell))
 }
 
 /** The state of a thread, now or as of a sequence number. */
@@ -261,7 +282,7 @@ export const state = <Name extends string, State, E, R, Input>(
   graph: Graph<Name, State, E, R, Input>,
   options: { readonly thread: string; readonly at?: number | undefined }
 ): Effect.Effect<State, ReadFailure | EntryNotFound | GraphChanged, Journal> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const journal = yield* Journal
     const { head } = yield* journal.info(options.thread)
     const at = options.at ?? head
@@ -272,9 +293,10 @@ export const state = <Name extends string, State, E, R, Input>(
   })
 
 /** The journaled entries of a thread after a sequence number (default 0: all of them). Needs no graph. */
-export const events = (
-  options: { readonly thread: string; readonly after?: number | undefined }
-): Stream.Stream<Sequenced, ReadFailure, Journal> =>
+export const events = (options: {
+  readonly thread: string
+  readonly after?: number | undefined
+}): Stream.Stream<Sequenced, ReadFailure, Journal> =>
   Stream.unwrap(
     Effect.map(
       Effect.flatMap(Journal, (journal) => journal.read(options.thread, { after: options.after })),
@@ -283,12 +305,14 @@ export const events = (
   )
 
 /** The questions of a thread that wait for their answers. Needs no graph. */
-export const asks = (
-  options: { readonly thread: string }
-): Effect.Effect<ReadonlyArray<OpenAsk>, ReadFailure, Journal> =>
+export const asks = (options: {
+  readonly thread: string
+}): Effect.Effect<ReadonlyArray<OpenAsk>, ReadFailure, Journal> =>
   Effect.flatMap(Journal, (journal) =>
     Effect.map(journal.read(options.thread), (entries) =>
-      Array.from(replay(emptyReplay(), entries).asks.values(), toOpenAsk)))
+      Array.from(replay(emptyReplay(), entries).asks.values(), toOpenAsk)
+    )
+  )
 
 /**
  * Answers an ask. The answer is checked and journaled; the thread goes on with its next run. Without `ask` (its id) the
@@ -298,13 +322,13 @@ export const answer = <Name extends string, Question, Answer>(
   ask: Ask<Name, Question, Answer>,
   options: { readonly thread: string; readonly ask?: string | undefined; readonly value: NoInfer<Answer> }
 ): Effect.Effect<void, ReadFailure | JournalConflict | AskNotOpen | AnswerInvalid, Journal> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const { thread } = options
     const journal = yield* Journal
     const entries = yield* journal.read(thread)
     const log = replay(emptyReplay(), entries)
-    const candidates = Array.from(log.asks.values()).filter((open) =>
-      open.name === ask.name && (options.ask === undefined || open.ask === options.ask)
+    const candidates = Array.from(log.asks.values()).filter(
+      (open) => open.name === ask.name && (options.ask === undefined || open.ask === options.ask)
     )
     const open = candidates[0]
     if (open === undefined || candidates.length > 1) {
@@ -341,21 +365,18 @@ export const fork = <Name extends string, State, E, R, Input>(
   | NodeContractViolated,
   Journal
 > =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const journal = yield* Journal
     // Checked before the fork is made, so that a bad patch leaves nothing behind.
-    const updates: Values | undefined = options.update === undefined
-      ? undefined
-      : yield* patch(graph.compiled, options.update)
+    const updates: Values | undefined =
+      options.update === undefined ? undefined : yield* patch(graph.compiled, options.update)
     const head = yield* journal.fork(options.thread, options.at, options.as)
     if (updates !== undefined) yield* journal.append(options.as, head, [{ _tag: "Patched", updates }])
   })
 
 const patch = (graph: Compiled, update: Record_) =>
-  Effect.mapError(
-    Effect.fromResult(startState(graph, update, true)),
-    (error) => error._tag === "NodeContractViolated"
+  Effect.mapError(Effect.fromResult(startState(graph, update, true)), (error) =>
+    error._tag === "NodeContractViolated"
       ? error
       : new NodeContractViolated({ node: "fork", part: "its update", issue: error.message })
-  )
-    .pipe(Effect.map(({ json }) => json))
+  ).pipe(Effect.map(({ json }) => json))

@@ -198,36 +198,38 @@ describe("Graph", () => {
     }
   })
 
-  it.effect("retries wait at least what the error asks for, stop at what cannot be retried, and time each attempt anew", () =>
-    Effect.gen(function* () {
-      const tries: Array<number> = []
-      const graph = Graph.make("policy", {
-        state: { n: Channel.sum },
-        nodes: {
-          call: () =>
-            Effect.gen(function* () {
-              tries.push(yield* Clock.currentTimeMillis)
-              if (tries.length === 1) return yield* new Flaky({ isRetryable: true, retryAfter: Duration.seconds(5) })
-              if (tries.length === 2) return yield* Effect.never
-              return { n: 1 }
-            })
-        },
-        edges: { start: "call", call: "end" },
-        policies: { call: Policy.make({ retry: Policy.retryable(Schedule.recurs(5)), timeout: "10 seconds" }) }
-      })
-      const fiber = yield* Effect.forkChild(Graph.run(graph, {}))
-      yield* TestClock.adjust("1 minute")
-      assert.deepStrictEqual(yield* Fiber.join(fiber), { n: 1 })
-      assert.deepStrictEqual(tries, [0, 5_000, 15_000])
+  it.effect(
+    "retries wait at least what the error asks for, stop at what cannot be retried, and time each attempt anew",
+    () =>
+      Effect.gen(function* () {
+        const tries: Array<number> = []
+        const graph = Graph.make("policy", {
+          state: { n: Channel.sum },
+          nodes: {
+            call: () =>
+              Effect.gen(function* () {
+                tries.push(yield* Clock.currentTimeMillis)
+                if (tries.length === 1) return yield* new Flaky({ isRetryable: true, retryAfter: Duration.seconds(5) })
+                if (tries.length === 2) return yield* Effect.never
+                return { n: 1 }
+              })
+          },
+          edges: { start: "call", call: "end" },
+          policies: { call: Policy.make({ retry: Policy.retryable(Schedule.recurs(5)), timeout: "10 seconds" }) }
+        })
+        const fiber = yield* Effect.forkChild(Graph.run(graph, {}))
+        yield* TestClock.adjust("1 minute")
+        assert.deepStrictEqual(yield* Fiber.join(fiber), { n: 1 })
+        assert.deepStrictEqual(tries, [0, 5_000, 15_000])
 
-      let calls = 0
-      const final = Effect.suspend(() => {
-        calls++
-        return Effect.fail(new Flaky({ isRetryable: false }))
+        let calls = 0
+        const final = Effect.suspend(() => {
+          calls++
+          return Effect.fail(new Flaky({ isRetryable: false }))
+        })
+        yield* Effect.flip(Policy.apply(final, Policy.transient))
+        assert.strictEqual(calls, 1)
       })
-      yield* Effect.flip(Policy.apply(final, Policy.transient))
-      assert.strictEqual(calls, 1)
-    })
   )
 
   it.effect("siblings of a failed task finish; interrupting the run interrupts every task", () =>

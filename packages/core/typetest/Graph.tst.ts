@@ -243,8 +243,16 @@ describe("what does not compile", () => {
     expect(Graph.make("wrong", { state, nodes, edges: { ...edges, plan: "search" } })).type.toRaiseError("search")
   })
 
-  test("an error route for a tag that no node fails with", () => {
-    expect(Graph.make("typo", { state, nodes, edges, onError: { SearchUnavailible: "write" } })).type.toRaiseError()
+  test("an error route for a tag that no node fails with stands in the error type, and the error stays", () => {
+    expect(Graph.make("typo", { state, nodes, edges, onError: { SearchUnavailible: "write" } })).type.toBe<
+      Graph.Graph<
+        "typo",
+        Research,
+        PlanError | SearchUnavailable | Graph.UnknownErrorRoute<"SearchUnavailible">,
+        Plan | Search,
+        ResearchInput
+      >
+    >()
   })
 
   test("an error route to an unknown node", () => {

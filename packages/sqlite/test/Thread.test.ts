@@ -389,4 +389,3 @@ for (const store of stores("selvage_thread_test")) {
     )
   })
 }
-

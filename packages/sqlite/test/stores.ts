@@ -43,7 +43,8 @@ const reachable = await Effect.runPromise(
 )
 
 if (!reachable && process.env.CI === "true") throw new Error(`PostgreSQL is not reachable at ${url}`)
-if (!reachable) console.log(`PostgreSQL is not reachable at ${url}, its tests are skipped. Start one: docker compose up -d`)
+if (!reachable)
+  console.log(`PostgreSQL is not reachable at ${url}, its tests are skipped. Start one: docker compose up -d`)
 
 /** The stores, each as a layer that starts empty. `schema` must be unique to the test file. */
 export const stores = (

@@ -38,10 +38,12 @@ export interface CompiledNode {
   /** Whether an error fits the node's own input schema. */
   readonly accepts: (error: unknown) => boolean
   /** The error as JSON, and back, by the node's own input schema. */
-  readonly errorCodec: {
-    readonly encode: (error: unknown) => Exit.Exit<unknown, Schema.SchemaError>
-    readonly decode: (json: unknown) => Exit.Exit<unknown, Schema.SchemaError>
-  } | undefined
+  readonly errorCodec:
+    | {
+        readonly encode: (error: unknown) => Exit.Exit<unknown, Schema.SchemaError>
+        readonly decode: (json: unknown) => Exit.Exit<unknown, Schema.SchemaError>
+      }
+    | undefined
   readonly policy: Policy.Any | undefined
 }
 
@@ -59,14 +61,16 @@ export interface Compiled {
 interface Definition {
   readonly state: Channel.Channels
   readonly nodes: Readonly<Record<string, Node.Fn<unknown> | Node.Any>>
-  readonly edges: Readonly<Record<
-    string,
-    | string
-    | ReadonlyArray<string>
-    | Each<unknown, string, unknown>
-    | Route<unknown, string, Choice>
-    | ((state: never) => Choice)
-  >>
+  readonly edges: Readonly<
+    Record<
+      string,
+      | string
+      | ReadonlyArray<string>
+      | Each<unknown, string, unknown>
+      | Route<unknown, string, Choice>
+      | ((state: never) => Choice)
+    >
+  >
   readonly onError?: Readonly<Record<string, string>>
   readonly policies?: Readonly<Record<string, Policy.Any | undefined>>
 }
@@ -85,7 +89,14 @@ const compileChannel = (channel: Channel.Any): CompiledChannel => {
 
 const compileNode = (node: Node.Fn<unknown> | Node.Any, policy: Policy.Any | undefined): CompiledNode => {
   if (!Node.isNode(node)) {
-    return { kind: "task", graph: undefined, run: node as CompiledNode["run"], accepts: () => false, errorCodec: undefined, policy }
+    return {
+      kind: "task",
+      graph: undefined,
+      run: node as CompiledNode["run"],
+      accepts: () => false,
+      errorCodec: undefined,
+      policy
+    }
   }
   const json = node.input === undefined ? undefined : Schema.toCodecJson(node.input)
   return {
@@ -93,18 +104,24 @@ const compileNode = (node: Node.Fn<unknown> | Node.Any, policy: Policy.Any | und
     graph: node.graph === undefined ? undefined : (node.graph as { readonly compiled: Compiled }).compiled,
     run: node.run as (input: unknown) => Effect.Effect<unknown, unknown, unknown>,
     accepts: node.input === undefined ? () => false : Schema.is(node.input),
-    errorCodec: json === undefined
-      ? undefined
-      : { encode: Schema.encodeUnknownExit(json), decode: Schema.decodeUnknownExit(json) },
+    errorCodec:
+      json === undefined
+        ? undefined
+        : { encode: Schema.encodeUnknownExit(json), decode: Schema.decodeUnknownExit(json) },
     policy
   }
 }
 
 const compileEdge = (edge: Definition["edges"][string]): CompiledEdge => {
-  if (typeof edge === "function") return { targets: undefined, kind: "route", choose: edge as (state: Record_) => Choice }
+  if (typeof edge === "function")
+    return { targets: undefined, kind: "route", choose: edge as (state: Record_) => Choice }
   if (typeof edge === "string") return { targets: [edge], kind: "fixed", choose: () => edge }
   if ("each" in edge) {
-    return { targets: [edge.each], kind: "each", choose: (state) => fanOut(edge.each, edge.of(state), { concurrency: edge.concurrency, keys: edge.keys?.(state) }) }
+    return {
+      targets: [edge.each],
+      kind: "each",
+      choose: (state) => fanOut(edge.each, edge.of(state), { concurrency: edge.concurrency, keys: edge.keys?.(state) })
+    }
   }
   if ("choose" in edge) return { targets: edge.to, kind: "route", choose: edge.choose }
   return { targets: edge, kind: "fixed", choose: () => edge }
@@ -151,7 +168,9 @@ const check = (graph: Compiled): ReadonlyArray<string> => {
   if (findings.length > 0) return findings
   const next = (from: string) => graph.edges[from]!.targets ?? Object.keys(graph.nodes).concat("end")
   const reached = closure(["start", ...Object.values(graph.onError)], (from) => (from === "end" ? [] : next(from)))
-  const ending = closure(["end"], (to) => ["start", ...Object.keys(graph.nodes)].filter((from) => next(from).includes(to)))
+  const ending = closure(["end"], (to) =>
+    ["start", ...Object.keys(graph.nodes)].filter((from) => next(from).includes(to))
+  )
   for (const node of Object.keys(graph.nodes)) {
     if (!reached.has(node)) findings.push(`no edge leads to node "${node}"`)
     else if (!ending.has(node)) findings.push(`no path leads from node "${node}" to the end`)
@@ -183,7 +202,11 @@ export const encodeUpdate = (
   for (const [name, value] of Object.entries(update)) {
     const channel = graph.channels[name]
     if (channel === undefined) {
-      return violation(node, `channel "${name}"`, `the state has no such channel, only ${Object.keys(graph.channels).join(", ")}`)
+      return violation(
+        node,
+        `channel "${name}"`,
+        `the state has no such channel, only ${Object.keys(graph.channels).join(", ")}`
+      )
     }
     const exit = journaled ? channel.encode(value) : channel.check(value)
     if (Exit.isFailure(exit)) return violation(node, `channel "${name}"`, issueOf(exit))
@@ -203,7 +226,8 @@ export const decodeUpdate = (graph: Compiled, json: Values): Result.Result<Recor
       continue
     }
     const exit = channel.decode(value)
-    if (Exit.isFailure(exit)) differences.push(`an update of channel "${name}" no longer fits its schema: ${issueOf(exit)}`)
+    if (Exit.isFailure(exit))
+      differences.push(`an update of channel "${name}" no longer fits its schema: ${issueOf(exit)}`)
     else typed[name] = exit.value
   }
   return differences.length > 0 ? Result.fail(differences) : Result.succeed(typed)

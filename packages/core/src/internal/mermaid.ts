@@ -3,8 +3,7 @@ import type { Compiled } from "./compile.ts"
 const shapes = { task: ["[", "]"], service: ["[/", "/]"], ask: ["{{", "}}"], graph: ["[[", "]]"] } as const
 
 /** The graph as a Mermaid flowchart. */
-export const mermaid = (graph: Compiled): string =>
-  ["flowchart TD", ...body(graph, "", "  ")].join("\n") + "\n"
+export const mermaid = (graph: Compiled): string => ["flowchart TD", ...body(graph, "", "  ")].join("\n") + "\n"
 
 const body = (graph: Compiled, prefix: string, indent: string): ReadonlyArray<string> => {
   const id = (name: string) => `${prefix}${name.replaceAll(/[^A-Za-z0-9_]/g, "_")}_`

@@ -14,7 +14,9 @@ export type Change =
 export interface FrameLog {
   readonly shape: GraphShape | undefined
   /** What a run has folded already; the changes come after it. */
-  base: { readonly state: Record_; readonly step: number; readonly finished: ReadonlyArray<Finished> | undefined } | undefined
+  base:
+    | { readonly state: Record_; readonly step: number; readonly finished: ReadonlyArray<Finished> | undefined }
+    | undefined
   readonly changes: Array<Change>
   /** Results of tasks of the step under way. */
   readonly pending: Map<string, TaskResult>
@@ -112,7 +114,8 @@ const apply = (replay: Replay, entry: Entry): void => {
       // What ran inside the tasks of this step is folded into their updates now.
       const inside = entry.tasks.map((task) => framePath(entry.path, task, entry.step))
       for (const path of replay.frames.keys()) {
-        if (path.length > entry.path.length && inside.some((prefix) => path.startsWith(prefix))) replay.frames.delete(path)
+        if (path.length > entry.path.length && inside.some((prefix) => path.startsWith(prefix)))
+          replay.frames.delete(path)
       }
       return
     }

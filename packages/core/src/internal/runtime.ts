@@ -3,7 +3,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
+import type * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
 import type { Entry, TaskResult } from "../Entry.ts"
 import { GraphChanged } from "../Errors.ts"
@@ -16,11 +16,15 @@ import { type Finished, fold, plan, type Ready, type TaskUpdate } from "./step.t
 
 /** One go at advancing a thread, or a graph without one (`journal` undefined). */
 export interface Run {
-  readonly journal: {
-    readonly thread: string
-    readonly replay: Replay
-    readonly append: (entries: readonly [Entry, ...ReadonlyArray<Entry>]) => Effect.Effect<void, Task.JournalFailure>
-  } | undefined
+  readonly journal:
+    | {
+        readonly thread: string
+        readonly replay: Replay
+        readonly append: (
+          entries: readonly [Entry, ...ReadonlyArray<Entry>]
+        ) => Effect.Effect<void, Task.JournalFailure>
+      }
+    | undefined
   readonly emit: ((event: Live) => Effect.Effect<void>) | undefined
 }
 
@@ -48,21 +52,21 @@ export const runEphemeral = (graph: Compiled, input: unknown): Effect.Effect<unk
   runRoot(graph, input, { journal: undefined, emit: undefined })
 
 const runRoot = (graph: Compiled, input: unknown, run: Run) =>
-  Effect.flatMap(
-    Effect.fromResult(startState(graph, input, false)),
-    ({ state }) => runFrame({ run, graph, path: "", log: emptyFrame(), state, step: 0, finished: undefined })
+  Effect.flatMap(Effect.fromResult(startState(graph, input, false)), ({ state }) =>
+    runFrame({ run, graph, path: "", log: emptyFrame(), state, step: 0, finished: undefined })
   )
 
 /** Checks an input; its updates are folded into the initial values. */
 export const startState = (graph: Compiled, input: unknown, journaled: boolean, from: Record_ = graph.initial) =>
   Result.flatMap(encodeUpdate(graph, "start", input, journaled), ({ json, typed }) =>
-    Result.map(
-      fold(graph, from, [{ task: "start", node: "start", update: typed }]),
-      (state) => ({ state, json: json ?? {} })
-    ))
+    Result.map(fold(graph, from, [{ task: "start", node: "start", update: typed }]), (state) => ({
+      state,
+      json: json ?? {}
+    }))
+  )
 
 /** Runs a graph inside the current task, in a frame of its own. */
-export const runNested = Effect.fnUntraced(function*(
+export const runNested = Effect.fnUntraced(function* (
   graph: Compiled,
   input: unknown
 ): Effect.fn.Return<unknown, unknown, unknown> {
@@ -84,12 +88,7 @@ export const runNested = Effect.fnUntraced(function*(
 })
 
 /** A frame as its journal left it. Pure. */
-export const restore = (
-  run: Run,
-  graph: Compiled,
-  path: string,
-  log: FrameLog
-): Result.Result<Frame, GraphChanged> => {
+export const restore = (run: Run, graph: Compiled, path: string, log: FrameLog): Result.Result<Frame, GraphChanged> => {
   const thread = run.journal?.thread ?? ""
   const changed = (differences: ReadonlyArray<string>) =>
     Result.fail(new GraphChanged({ thread, graph: graph.name, differences }))
@@ -98,11 +97,16 @@ export const restore = (
   let { finished, state, step } = log.base ?? { state: graph.initial, step: 0, finished: undefined }
   for (const change of log.changes) {
     const updates: Array<TaskUpdate> = []
-    const results = change._tag === "Step" ? change.results : [{
-      task: change._tag,
-      node: change._tag,
-      update: change._tag === "Input" ? change.input : change.updates
-    }]
+    const results =
+      change._tag === "Step"
+        ? change.results
+        : [
+            {
+              task: change._tag,
+              node: change._tag,
+              update: change._tag === "Input" ? change.input : change.updates
+            }
+          ]
     for (const { node, task, update } of results) {
       const decoded = decodeUpdate(graph, update ?? {})
       if (Result.isFailure(decoded)) return changed(decoded.failure)
@@ -146,9 +150,7 @@ const toFinished = (graph: Compiled, { failure, node, task }: TaskResult): Finis
 }
 
 /** Runs a frame to its end and succeeds with its state. */
-export const runFrame = Effect.fnUntraced(function*(
-  frame: Frame
-): Effect.fn.Return<Record_, unknown, unknown> {
+export const runFrame = Effect.fnUntraced(function* (frame: Frame): Effect.fn.Return<Record_, unknown, unknown> {
   while (true) {
     const ready = yield* Effect.fromResult(plan(frame.graph, frame.state, frame.finished))
     if (ready.length === 0) return frame.state
@@ -164,10 +166,7 @@ export const runFrame = Effect.fnUntraced(function*(
   }
 })
 
-const commit = Effect.fnUntraced(function*(
-  frame: Frame,
-  ends: ReadonlyArray<TaskEnd & { readonly _tag: "Result" }>
-) {
+const commit = Effect.fnUntraced(function* (frame: Frame, ends: ReadonlyArray<TaskEnd & { readonly _tag: "Result" }>) {
   const { log, run } = frame
   const updates = ends.map(({ result, update }) => ({ task: result.task, node: result.node, update }))
   frame.state = yield* Effect.fromResult(fold(frame.graph, frame.state, updates))
@@ -182,10 +181,10 @@ const commit = Effect.fnUntraced(function*(
 })
 
 /** Runs the tasks of a step; siblings of a failed task finish, and what finished before the last is journaled at once. */
-const runTasks = Effect.fnUntraced(function*(frame: Frame, ready: ReadonlyArray<Ready>) {
+const runTasks = Effect.fnUntraced(function* (frame: Frame, ready: ReadonlyArray<Ready>) {
   let left = ready.length
   let whole = true
-  const settle = Effect.fnUntraced(function*(task: Ready): Effect.fn.Return<TaskEnd, Task.JournalFailure, unknown> {
+  const settle = Effect.fnUntraced(function* (task: Ready): Effect.fn.Return<TaskEnd, Task.JournalFailure, unknown> {
     const end = yield* runTask(frame, task)
     left--
     if (end._tag !== "Result") {
@@ -203,7 +202,8 @@ const runTasks = Effect.fnUntraced(function*(frame: Frame, ready: ReadonlyArray<
   if (ready.length === 1) return [yield* settle(ready[0]!)]
   const groups = new Map<object, Semaphore.Semaphore>()
   for (const { group } of ready) {
-    if (group !== undefined && !groups.has(group)) groups.set(group, Semaphore.makeUnsafe(Math.max(1, group.concurrency)))
+    if (group !== undefined && !groups.has(group))
+      groups.set(group, Semaphore.makeUnsafe(Math.max(1, group.concurrency)))
   }
   return yield* Effect.forEach(
     ready,
@@ -231,9 +231,11 @@ const isJournalFailure = (error: unknown) => {
 }
 
 const tagOf = (error: unknown): string | undefined =>
-  typeof error === "object" && error !== null && "_tag" in error && typeof error._tag === "string" ? error._tag : undefined
+  typeof error === "object" && error !== null && "_tag" in error && typeof error._tag === "string"
+    ? error._tag
+    : undefined
 
-const runTask = Effect.fnUntraced(function*(frame: Frame, ready: Ready): Effect.fn.Return<TaskEnd, never, unknown> {
+const runTask = Effect.fnUntraced(function* (frame: Frame, ready: Ready): Effect.fn.Return<TaskEnd, never, unknown> {
   const kept = frame.log.pending.get(ready.task)
   if (kept !== undefined) {
     const decoded = decodeUpdate(frame.graph, kept.update ?? {})
@@ -249,13 +251,14 @@ const runTask = Effect.fnUntraced(function*(frame: Frame, ready: Ready): Effect.
   const tried = Effect.suspend(() => {
     const task = makeTask(frame, ready, ++attempt)
     inside.set(task, frame)
-    const one = Effect.provideService(Effect.suspend(() => node.run(ready.input)), Task.Current, task)
+    const one = Effect.provideService(
+      Effect.suspend(() => node.run(ready.input)),
+      Task.Current,
+      task
+    )
     if (emit === undefined) return one
     const { path, step } = frame
-    return Effect.andThen(
-      emit({ _tag: "TaskStarted", path, step, task: ready.task, node: ready.node, attempt }),
-      one
-    )
+    return Effect.andThen(emit({ _tag: "TaskStarted", path, step, task: ready.task, node: ready.node, attempt }), one)
   })
   const exit = yield* Effect.exit(node.policy === undefined ? tried : Policy.apply(tried, node.policy))
   return toEnd(frame, ready, exit)
@@ -268,11 +271,15 @@ const toEnd = (frame: Frame, { node, task }: Ready, exit: Exit.Exit<unknown, unk
     const checked = encodeUpdate(frame.graph, node, exit.value, frame.run.journal !== undefined)
     if (Result.isFailure(checked)) return failed(checked.failure)
     const { json = {}, typed } = checked.success
-    return { _tag: "Result", result: { task, node, update: json }, finished: { task, node, failure: undefined }, update: typed }
+    return {
+      _tag: "Result",
+      result: { task, node, update: json },
+      finished: { task, node, failure: undefined },
+      update: typed
+    }
   }
-  const error = exit.cause.reasons.length === 1 && exit.cause.reasons[0]!._tag === "Fail"
-    ? exit.cause.reasons[0]!.error
-    : undefined
+  const error =
+    exit.cause.reasons.length === 1 && exit.cause.reasons[0]!._tag === "Fail" ? exit.cause.reasons[0]!.error : undefined
   if (error instanceof Task.Suspended) return { _tag: "Waiting", asks: error.asks }
   const tag = tagOf(error)
   if (tag === undefined || !Object.hasOwn(frame.graph.onError, tag)) return { _tag: "Failed", cause: exit.cause }
@@ -310,7 +317,7 @@ const makeTask = (frame: Frame, { node, task }: Ready, attempt: number): Task.Ta
     intended: (key) => log.intended.has(factKey(task, key)),
     record: (key, value) => write({ _tag: "Recorded", path, step, task, key, value }),
     intend: (key, detail) => write({ _tag: "Intent", path, step, task, key, detail }),
-    ask: Effect.fnUntraced(function*(name, kind, question) {
+    ask: Effect.fnUntraced(function* (name, kind, question) {
       const count = (asked.get(name) ?? 0) + 1
       asked.set(name, count)
       const ask = `${framePath(path, task, step)}${name}${count > 1 ? `#${count}` : ""}`

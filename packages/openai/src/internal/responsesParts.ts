@@ -7,7 +7,7 @@ import type * as Response from "effect/ai/Response"
 import * as Effect from "effect/Effect"
 import * as Errors from "./errors.ts"
 import * as Parts from "./parts.ts"
-import * as Wire from "./responsesWire.ts"
+import type * as Wire from "./responsesWire.ts"
 import { parseParameters, type WireTool } from "./tools.ts"
 import { type Answer, type Machine, maxStreamCharacters } from "./transport.ts"
 
