@@ -10,7 +10,7 @@ import * as Redacted from "effect/Redacted"
 import { SqlClient } from "effect/sql/SqlClient"
 import { NodeFileSystem } from "@effect/platform-node"
 
-const url = process.env.SELVAGE_TEST_POSTGRES_URL ?? "postgres://root@127.0.0.1:5432/test"
+const url = process.env.SELVAGE_TEST_POSTGRES_URL ?? "postgres://postgres@127.0.0.1:5432/test"
 
 const sqliteFile = Layer.unwrap(
   Effect.gen(function* () {
