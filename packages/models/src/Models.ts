@@ -5,7 +5,7 @@
  * former fails:
  *
  * ```sh
- * SELVAGE_MODEL_SMART="anthropic:claude-sonnet-4-6 | openai:gpt-5.1 | offline"
+ * SELVAGE_MODEL_SMART="anthropic:claude-sonnet-5-5 | openai:gpt-5.4 | offline"
  * ```
  *
  * - A role that is not configured is what `smart` is. Without any configuration `smart` is Anthropic's or OpenAI's default

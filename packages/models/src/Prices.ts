@@ -44,22 +44,29 @@ const openai = (input: number, cachedInput: number, output: number): Price => ({
   input,
   cachedInput,
   output,
-  source: "https://platform.openai.com/docs/pricing",
-  asOf: "2026-03-21"
+  source: "https://developers.openai.com/api/docs/pricing",
+  asOf: "2026-11-05"
 })
 
-const anthropic = (input: number, output: number): Price => ({
+// Anthropic states cache prices as factors of the input price: writes for five minutes are 1.25 of it.
+const anthropic = (input: number, output: number, cacheRead = 0.1): Price => ({
   input,
-  // Anthropic states both as factors of the input price.
-  cachedInput: input * 0.1,
+  cachedInput: input * cacheRead,
   cacheWrite: input * 1.25,
   output,
-  source: "https://docs.anthropic.com/en/docs/about-claude/pricing",
-  asOf: "2026-03-21"
+  source: "https://platform.claude.com/docs/en/about-claude/pricing",
+  asOf: "2026-10-24"
 })
 
-/** The prices this package knows. */
+/**
+ * The prices this package knows: standard processing, prompts below the provider's long-context tier. Collected from
+ * copies of the providers' pages; check them before you bill by them. A model whose price depends on the length of the
+ * prompt (`claude-haiku-5-5`) is left unknown.
+ */
 export const table: Table = {
+  "gpt-5.4": openai(2.5, 0.25, 15),
+  "gpt-5.4-mini": openai(0.75, 0.075, 4.5),
+  "gpt-5.4-nano": openai(0.2, 0.02, 1.25),
   "gpt-5.2": openai(1.75, 0.175, 14),
   "gpt-5.1": openai(1.25, 0.125, 10),
   "gpt-5": openai(1.25, 0.125, 10),
@@ -69,8 +76,14 @@ export const table: Table = {
   "gpt-4.1-mini": openai(0.4, 0.1, 1.6),
   "gpt-4.1-nano": openai(0.1, 0.025, 0.4),
   "gpt-4o-mini": openai(0.15, 0.075, 0.6),
+  "claude-opus-5-5": anthropic(4, 20, 0.05),
+  "claude-opus-5": anthropic(5, 25),
+  "claude-opus-4-8": anthropic(5, 25),
+  "claude-opus-4-7": anthropic(5, 25),
   "claude-opus-4-6": anthropic(5, 25),
   "claude-opus-4-5": anthropic(5, 25),
+  "claude-sonnet-5-5": anthropic(2, 10, 0.05),
+  "claude-sonnet-5": anthropic(2, 10),
   "claude-sonnet-4-6": anthropic(3, 15),
   "claude-sonnet-4-5": anthropic(3, 15),
   "claude-haiku-4-5": anthropic(1, 5)

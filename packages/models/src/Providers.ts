@@ -47,7 +47,7 @@ export const offline: Provider = {
 export const anthropic: Provider = {
   name: "anthropic",
   keyVariable: "ANTHROPIC_API_KEY",
-  defaultModel: "claude-sonnet-4-6",
+  defaultModel: "claude-sonnet-5-5",
   layer: (model) =>
     Layer.unwrap(
       Effect.map(
@@ -72,7 +72,7 @@ const api = Config.String("SELVAGE_OPENAI_API").pipe(Config.option)
 export const openai: Provider = {
   name: "openai",
   keyVariable: "OPENAI_API_KEY",
-  defaultModel: "gpt-5.1",
+  defaultModel: "gpt-5.4",
   check: Effect.map(Effect.all({ api: api, base: Config.String("OPENAI_BASE_URL").pipe(Config.option) }), (set) => [
     ...(Option.isSome(set.api) && set.api.value !== "responses" && set.api.value !== "chat"
       ? [
