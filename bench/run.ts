@@ -22,7 +22,7 @@ const { values } = parseArgs({
 
 const runs = Number(values.runs)
 if (!Number.isInteger(runs) || runs < 1 || runs > 100) throw new Error(`--runs takes 1 to 100, not "${values.runs}"`)
-const chosen = rows.filter(({ number }) => values.only === undefined || String(number) === values.only)
+const chosen = rows.filter(({ number }) => values.only === undefined || number === values.only)
 if (chosen.length === 0) {
   const known = Array.from(new Set(rows.map(({ number }) => number)))
   throw new Error(`--only takes one of ${known.join(", ")}, not "${values.only}"`)
@@ -41,6 +41,10 @@ const install = async () => {
   }
 }
 
+// A worker must not outlive its run: it would slow whatever is measured next.
+const stopped = new AbortController()
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stopped.abort())
+
 const measure = async (side: "peer" | "ours", workload: string): Promise<Sample> => {
   const directory = await mkdtemp(join(tmpdir(), "selvage-bench-"))
   try {
@@ -48,7 +52,7 @@ const measure = async (side: "peer" | "ours", workload: string): Promise<Sample>
       process.execPath,
       [join(here, "worker.ts"), side, workload, join(directory, "store.db")],
       // Nothing of the caller's: a tracing variable of the peer would have it call out.
-      { cwd: here, env: { PATH: process.env["PATH"] } }
+      { cwd: here, env: { PATH: process.env["PATH"] }, signal: stopped.signal }
     )
     return JSON.parse(stdout) as Sample
   } finally {
