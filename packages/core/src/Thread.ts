@@ -21,10 +21,10 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
-import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
@@ -51,7 +51,7 @@ import type { Compiled, Record_ } from "./internal/compile.ts"
 import { emptyFrame, emptyReplay, type OpenAsk as Open, type Replay, replay } from "./internal/replay.ts"
 import { type Frame, restore, type Run, runFrame, startState } from "./internal/runtime.ts"
 import { Journal } from "./Journal.ts"
-import { Suspended } from "./Task.ts"
+import { type JournalFailure, Suspended } from "./Task.ts"
 
 /** A question that waits for its answer. */
 export interface OpenAsk {
@@ -172,6 +172,9 @@ const begin = Effect.fnUntraced(function* (
       if (standing === undefined) {
         return yield* new ThreadBusy({ thread, asks: Array.from(log.asks.keys()) })
       }
+      // Folded already; the new run begins from here.
+      root.base = { state: standing.state, step: standing.step, finished: standing.finished }
+      root.changes.length = 0
       yield* append([
         {
           _tag: "RunStarted",
@@ -204,8 +207,11 @@ const finish = Effect.fnUntraced(function* (
         (error) => error instanceof Suspended,
         () => Effect.succeedNone
       ),
-      Effect.tapError((error) =>
-        isJournalFailure(error) ? Effect.void : append([{ _tag: "RunFinished", outcome: "failed" }])
+      // A defect ends a run as an error does; an interruption leaves it unfinished.
+      Effect.tapCause((cause) =>
+        Cause.hasInterruptsOnly(cause) || isJournalFailure(Cause.squash(cause))
+          ? Effect.void
+          : append([{ _tag: "RunFinished", outcome: "failed" }])
       )
     )
     if (Option.isSome(end)) {
@@ -237,9 +243,9 @@ const isJournalFailure = (error: unknown): boolean =>
   "_tag" in error &&
   (error._tag === "JournalConflict" || error._tag === "JournalUnavailable")
 
-type Append = (
-  entries: readonly [Entry, ...ReadonlyArray<Entry>]
-) => Effect.Effect<void, JournalConflict | JournalUnavailable>
+type Entries = readonly [Entry, ...ReadonlyArray<Entry>]
+
+type Append = (entries: Entries) => Effect.Effect<void, JournalFailure>
 
 /**
  * One append at a time, each after the one before. Answers that came from outside in between are taken in; any other
@@ -255,26 +261,31 @@ const makeAppend = (
   const tell = Effect.fnUntraced(function* (written: ReadonlyArray<Sequenced>) {
     if (emit !== undefined) for (const entry of written) yield* emit({ _tag: "Journaled", ...entry })
   })
-  const write = Effect.fnUntraced(function* (entries: readonly [Entry, ...ReadonlyArray<Entry>]) {
-    for (let collisions = 0; ; collisions++) {
-      const written = yield* Effect.result(journal.append(thread, log.head, entries))
-      if (Result.isSuccess(written)) {
-        replay(log, written.success)
-        return written.success
-      }
-      const failure = written.failure
-      if (failure._tag !== "JournalConflict" || collisions >= maxCollisions) return yield* failure
-      const between = yield* journal
-        .read(thread, { after: log.head })
-        .pipe(Effect.catchTag(["JournalCorrupt", "ThreadNotFound"], () => Effect.succeed([])))
-      if (between.length === 0 || !between.every(({ entry }) => entry._tag === "AskAnswered")) return yield* failure
-      replay(log, between)
-      log.answered = true
-      yield* tell(between)
-    }
+  const write = (entries: Entries, collisions: number): Effect.Effect<ReadonlyArray<Sequenced>, JournalFailure> =>
+    Effect.suspend(() => journal.append(thread, log.head, entries)).pipe(
+      Effect.map((written) => {
+        replay(log, written)
+        return written
+      }),
+      Effect.catchTag("JournalConflict", (conflict) =>
+        collisions >= maxCollisions ? Effect.fail(conflict) : collide(entries, conflict, collisions)
+      )
+    )
+  const collide = Effect.fnUntraced(function* (entries: Entries, conflict: JournalConflict, collisions: number) {
+    const between = yield* journal
+      .read(thread, { after: log.head })
+      .pipe(Effect.catchTag(["JournalCorrupt", "ThreadNotFound"], () => Effect.succeed([])))
+    if (between.length === 0 || !between.every(({ entry }) => entry._tag === "AskAnswered")) return yield* conflict
+    replay(log, between)
+    log.answered = true
+    yield* tell(between)
+    return yield* write(entries, collisions + 1)
   })
   // Once an append is under way it is seen through: an interruption must not lose where the thread stands.
-  return (entries) => one.withPermits(1)(Effect.flatMap(Effect.uninterruptible(write(entries)), tell))
+  return (entries) => {
+    const written = Effect.uninterruptible(write(entries, 0))
+    return one.withPermits(1)(emit === undefined ? Effect.asVoid(written) : Effect.flatMap(written, tell))
+  }
 }
 
 /** The state of a thread, now or as of a sequence number. */

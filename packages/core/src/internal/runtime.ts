@@ -41,12 +41,16 @@ export interface Frame {
 
 /** How a task ended: with a result, waiting for answers, or with a failure that nothing routes. */
 type TaskEnd =
-  | { readonly _tag: "Result"; readonly result: TaskResult; readonly finished: Finished; readonly update: Record_ }
+  | TaskDone
   | { readonly _tag: "Waiting"; readonly asks: ReadonlyArray<string> }
   | { readonly _tag: "Failed"; readonly cause: Cause.Cause<unknown> }
 
-/** The run and frame a nested graph belongs to. Beside {@link Task.Current}, which shows only what a node may use. */
-const inside = new WeakMap<Task.Task, Frame>()
+/** A task with its result: as it is journaled, as planning sees it, and its update. */
+interface TaskDone extends Finished {
+  readonly _tag: "Result"
+  readonly result: TaskResult
+  readonly update: Record_
+}
 
 export const runEphemeral = (graph: Compiled, input: unknown): Effect.Effect<unknown, unknown, unknown> =>
   runRoot(graph, input, { journal: undefined, emit: undefined })
@@ -71,8 +75,9 @@ export const runNested = Effect.fnUntraced(function* (
   input: unknown
 ): Effect.fn.Return<unknown, unknown, unknown> {
   const task = yield* Task.Current
-  const parent = task === undefined ? undefined : inside.get(task)
-  if (task === undefined || parent === undefined) return yield* runEphemeral(graph, input)
+  // A task made by a test, and not by a run, has no frame to run in.
+  if (!(task instanceof RunningTask)) return yield* runEphemeral(graph, input)
+  const parent = task.frame
   const path = framePath(parent.path, task.task, parent.step)
   const journal = parent.run.journal
   if (journal === undefined) {
@@ -152,68 +157,86 @@ const toFinished = (graph: Compiled, { failure, node, task }: TaskResult): Finis
 /** Runs a frame to its end and succeeds with its state. */
 export const runFrame = Effect.fnUntraced(function* (frame: Frame): Effect.fn.Return<Record_, unknown, unknown> {
   while (true) {
-    const ready = yield* Effect.fromResult(plan(frame.graph, frame.state, frame.finished))
+    const planned = plan(frame.graph, frame.state, frame.finished)
+    if (Result.isFailure(planned)) return yield* planned.failure
+    const ready = planned.success
     if (ready.length === 0) return frame.state
     frame.step++
     const ends = yield* runTasks(frame, ready)
+    const results: Array<TaskDone> = []
     const waiting: Array<string> = []
     for (const end of ends) {
       if (end._tag === "Failed") return yield* Effect.failCause(end.cause)
       if (end._tag === "Waiting") waiting.push(...end.asks)
+      else results.push(end)
     }
     if (waiting.length > 0) return yield* new Task.Suspended({ asks: waiting })
-    yield* commit(frame, ends as ReadonlyArray<TaskEnd & { readonly _tag: "Result" }>)
+    const folded = fold(frame.graph, frame.state, results)
+    if (Result.isFailure(folded)) return yield* folded.failure
+    frame.state = folded.success
+    frame.finished = results
+    if (frame.run.journal !== undefined) yield* commit(frame, frame.run.journal, results)
   }
 })
 
-const commit = Effect.fnUntraced(function* (frame: Frame, ends: ReadonlyArray<TaskEnd & { readonly _tag: "Result" }>) {
-  const { log, run } = frame
-  const updates = ends.map(({ result, update }) => ({ task: result.task, node: result.node, update }))
-  frame.state = yield* Effect.fromResult(fold(frame.graph, frame.state, updates))
-  frame.finished = ends.map(({ finished }) => finished)
-  if (run.journal === undefined) return
-  const results = ends.flatMap(({ result }) => (log.pending.has(result.task) ? [] : [result]))
-  const tasks = ends.map(({ result }) => result.task)
-  yield* run.journal.append([{ _tag: "StepCommitted", path: frame.path, step: frame.step, tasks, results }])
-  // The state stands for everything before it, so that a long run does not keep its history in memory.
-  log.base = { state: frame.state, step: frame.step, finished: frame.finished }
-  log.changes.length = 0
-})
+const commit = (frame: Frame, journal: NonNullable<Run["journal"]>, ends: ReadonlyArray<TaskDone>) => {
+  const { log, path, state, step } = frame
+  const tasks: Array<string> = []
+  const results: Array<TaskResult> = []
+  for (const { result, task } of ends) {
+    tasks.push(task)
+    if (!log.pending.has(task)) results.push(result)
+  }
+  return Effect.map(journal.append([{ _tag: "StepCommitted", path, step, tasks, results }]), () => {
+    // The state stands for everything before it, so that a long run does not keep its history in memory.
+    log.base = { state, step, finished: ends }
+    log.changes.length = 0
+  })
+}
+
+/** How far a step is: how many tasks are not done, and whether all that are done have a result. */
+interface Progress {
+  left: number
+  whole: boolean
+}
 
 /** Runs the tasks of a step; siblings of a failed task finish, and what finished before the last is journaled at once. */
-const runTasks = Effect.fnUntraced(function* (frame: Frame, ready: ReadonlyArray<Ready>) {
-  let left = ready.length
-  let whole = true
-  const settle = Effect.fnUntraced(function* (task: Ready): Effect.fn.Return<TaskEnd, Task.JournalFailure, unknown> {
-    const end = yield* runTask(frame, task)
-    left--
-    if (end._tag !== "Result") {
-      whole = false
-      if (end._tag === "Failed") yield* journalFailure(frame, task, end.cause)
-      return end
-    }
-    // The last result of a step goes into its commit; only if there will be none, it stands on its own.
-    if (frame.run.journal !== undefined && (left > 0 || !whole) && !frame.log.pending.has(task.task)) {
-      const { path, step } = frame
-      yield* frame.run.journal.append([{ _tag: "TaskCompleted", path, step, result: end.result }])
-    }
-    return end
-  })
-  if (ready.length === 1) return [yield* settle(ready[0]!)]
+const runTasks = (
+  frame: Frame,
+  ready: ReadonlyArray<Ready>
+): Effect.Effect<ReadonlyArray<TaskEnd>, Task.JournalFailure, unknown> => {
+  const progress: Progress = { left: ready.length, whole: true }
+  if (ready.length === 1) return Effect.map(settle(frame, progress, ready[0]!), (end) => [end])
   const groups = new Map<object, Semaphore.Semaphore>()
   for (const { group } of ready) {
-    if (group !== undefined && !groups.has(group))
+    if (group !== undefined && !groups.has(group)) {
       groups.set(group, Semaphore.makeUnsafe(Math.max(1, group.concurrency)))
+    }
   }
-  return yield* Effect.forEach(
+  return Effect.forEach(
     ready,
     (task) => {
       const semaphore = task.group === undefined ? undefined : groups.get(task.group)
-      return semaphore === undefined ? settle(task) : semaphore.withPermits(1)(settle(task))
+      const settled = settle(frame, progress, task)
+      return semaphore === undefined ? settled : semaphore.withPermits(1)(settled)
     },
     { concurrency: "unbounded" }
   )
-})
+}
+
+const settle = (frame: Frame, progress: Progress, ready: Ready): Effect.Effect<TaskEnd, Task.JournalFailure, unknown> =>
+  Effect.flatMap(runTask(frame, ready), (end): Effect.Effect<TaskEnd, Task.JournalFailure> => {
+    progress.left--
+    if (end._tag !== "Result") {
+      progress.whole = false
+      return end._tag === "Failed" ? Effect.as(journalFailure(frame, ready, end.cause), end) : Effect.succeed(end)
+    }
+    // The last result of a step goes into its commit; only if there will be none, it stands on its own.
+    const { log, path, run, step } = frame
+    return run.journal !== undefined && (progress.left > 0 || !progress.whole) && !log.pending.has(ready.task)
+      ? Effect.as(run.journal.append([{ _tag: "TaskCompleted", path, step, result: end.result }]), end)
+      : Effect.succeed(end)
+  })
 
 const journalFailure = (frame: Frame, { task }: Ready, cause: Cause.Cause<unknown>) => {
   const error = Cause.squash(cause)
@@ -235,24 +258,16 @@ const tagOf = (error: unknown): string | undefined =>
     ? error._tag
     : undefined
 
-const runTask = Effect.fnUntraced(function* (frame: Frame, ready: Ready): Effect.fn.Return<TaskEnd, never, unknown> {
+const runTask = (frame: Frame, ready: Ready): Effect.Effect<TaskEnd, never, unknown> => {
   const kept = frame.log.pending.get(ready.task)
-  if (kept !== undefined) {
-    const decoded = decodeUpdate(frame.graph, kept.update ?? {})
-    if (Result.isSuccess(decoded)) {
-      return { _tag: "Result", result: kept, finished: toFinished(frame.graph, kept), update: decoded.success }
-    }
-    const thread = frame.run.journal?.thread ?? ""
-    return failed(new GraphChanged({ thread, graph: frame.graph.name, differences: decoded.failure }))
-  }
-  const node = frame.graph.nodes[ready.node]!
-  let attempt = 0
+  if (kept !== undefined) return Effect.succeed(keptEnd(frame, kept))
+  const { policy, run } = frame.graph.nodes[ready.node]!
   const { emit } = frame.run
+  let attempt = 0
   const tried = Effect.suspend(() => {
-    const task = makeTask(frame, ready, ++attempt)
-    inside.set(task, frame)
+    const task = new RunningTask(frame, ready, ++attempt)
     const one = Effect.provideService(
-      Effect.suspend(() => node.run(ready.input)),
+      Effect.suspend(() => run(ready.input)),
       Task.Current,
       task
     )
@@ -260,9 +275,19 @@ const runTask = Effect.fnUntraced(function* (frame: Frame, ready: Ready): Effect
     const { path, step } = frame
     return Effect.andThen(emit({ _tag: "TaskStarted", path, step, task: ready.task, node: ready.node, attempt }), one)
   })
-  const exit = yield* Effect.exit(node.policy === undefined ? tried : Policy.apply(tried, node.policy))
-  return toEnd(frame, ready, exit)
-})
+  return Effect.map(Effect.exit(policy === undefined ? tried : Policy.apply(tried, policy)), (exit) =>
+    toEnd(frame, ready, exit)
+  )
+}
+
+const keptEnd = (frame: Frame, result: TaskResult): TaskEnd => {
+  const decoded = decodeUpdate(frame.graph, result.update ?? {})
+  if (Result.isFailure(decoded)) {
+    const thread = frame.run.journal?.thread ?? ""
+    return failed(new GraphChanged({ thread, graph: frame.graph.name, differences: decoded.failure }))
+  }
+  return { _tag: "Result", ...toFinished(frame.graph, result), result, update: decoded.success }
+}
 
 const failed = (error: unknown): TaskEnd => ({ _tag: "Failed", cause: Cause.fail(error) })
 
@@ -271,12 +296,7 @@ const toEnd = (frame: Frame, { node, task }: Ready, exit: Exit.Exit<unknown, unk
     const checked = encodeUpdate(frame.graph, node, exit.value, frame.run.journal !== undefined)
     if (Result.isFailure(checked)) return failed(checked.failure)
     const { json = {}, typed } = checked.success
-    return {
-      _tag: "Result",
-      result: { task, node, update: json },
-      finished: { task, node, failure: undefined },
-      update: typed
-    }
+    return { _tag: "Result", task, node, failure: undefined, result: { task, node, update: json }, update: typed }
   }
   const error =
     exit.cause.reasons.length === 1 && exit.cause.reasons[0]!._tag === "Fail" ? exit.cause.reasons[0]!.error : undefined
@@ -284,12 +304,7 @@ const toEnd = (frame: Frame, { node, task }: Ready, exit: Exit.Exit<unknown, unk
   const tag = tagOf(error)
   if (tag === undefined || !Object.hasOwn(frame.graph.onError, tag)) return { _tag: "Failed", cause: exit.cause }
   const failure = { tag, error: encodeError(frame.graph, tag, error) }
-  return {
-    _tag: "Result",
-    result: { task, node, failure },
-    finished: { task, node, failure: { tag, error } },
-    update: {}
-  }
+  return { _tag: "Result", task, node, failure: { tag, error }, result: { task, node, failure }, update: {} }
 }
 
 // A node that takes the error has a schema for it; any other error route only needs to be told apart in the journal.
@@ -300,35 +315,69 @@ const encodeError = (graph: Compiled, tag: string, error: unknown): Schema.Json 
     : { _tag: tag, message: error instanceof Error ? error.message : String(error) }
 }
 
-const makeTask = (frame: Frame, { node, task }: Ready, attempt: number): Task.Task => {
-  const { log, path, run, step } = frame
-  const journal = run.journal
-  const asked = new Map<string, number>()
-  const write = (entry: Entry) => (journal === undefined ? Effect.void : journal.append([entry]))
-  return {
-    thread: journal?.thread,
-    path,
-    step,
-    node,
-    task,
-    attempt,
-    key: `${journal?.thread ?? ""}:${framePath(path, task, step)}`,
-    recorded: (key) => log.recorded.get(factKey(task, key)),
-    intended: (key) => log.intended.has(factKey(task, key)),
-    record: (key, value) => write({ _tag: "Recorded", path, step, task, key, value }),
-    intend: (key, detail) => write({ _tag: "Intent", path, step, task, key, detail }),
-    ask: Effect.fnUntraced(function* (name, kind, question) {
-      const count = (asked.get(name) ?? 0) + 1
-      asked.set(name, count)
-      const ask = `${framePath(path, task, step)}${name}${count > 1 ? `#${count}` : ""}`
-      if (journal === undefined) return yield* new Task.Suspended({ asks: [ask] })
-      const answer = journal.replay.answers.get(ask)
-      if (answer !== undefined) return answer
-      if (!journal.replay.asks.has(ask)) {
-        yield* write({ _tag: "AskOpened", path, step, task, ask, name, kind, question })
-      }
-      return yield* new Task.Suspended({ asks: [ask] })
-    }),
-    emit: run.emit
+/** The task a node sees; one per attempt. */
+class RunningTask implements Task.Task {
+  readonly frame: Frame
+  readonly task: string
+  readonly node: string
+  readonly attempt: number
+  #asked: Map<string, number> | undefined
+
+  constructor(frame: Frame, { node, task }: Ready, attempt: number) {
+    this.frame = frame
+    this.task = task
+    this.node = node
+    this.attempt = attempt
+  }
+  get thread() {
+    return this.frame.run.journal?.thread
+  }
+  get path() {
+    return this.frame.path
+  }
+  get step() {
+    return this.frame.step
+  }
+  get emit() {
+    return this.frame.run.emit
+  }
+  get key() {
+    return `${this.thread ?? ""}:${framePath(this.path, this.task, this.step)}`
+  }
+  recorded(key: string) {
+    return this.frame.log.recorded.get(factKey(this.task, key))
+  }
+  intended(key: string) {
+    return this.frame.log.intended.has(factKey(this.task, key))
+  }
+  record(key: string, value: Schema.Json) {
+    const { path, step, task } = this
+    return this.#write({ _tag: "Recorded", path, step, task, key, value })
+  }
+  intend(key: string, detail: Schema.Json) {
+    const { path, step, task } = this
+    return this.#write({ _tag: "Intent", path, step, task, key, detail })
+  }
+  ask(
+    name: string,
+    kind: "question" | "uncertain",
+    question: Schema.Json
+  ): Effect.Effect<Schema.Json, Task.JournalFailure | Task.Suspended> {
+    const { path, step, task } = this
+    const count = ((this.#asked ??= new Map()).get(name) ?? 0) + 1
+    this.#asked.set(name, count)
+    const ask = `${framePath(path, task, step)}${name}${count > 1 ? `#${count}` : ""}`
+    const suspended = Effect.fail(new Task.Suspended({ asks: [ask] }))
+    const replay = this.frame.run.journal?.replay
+    if (replay === undefined) return suspended
+    const answer = replay.answers.get(ask)
+    if (answer !== undefined) return Effect.succeed(answer)
+    return replay.asks.has(ask)
+      ? suspended
+      : Effect.andThen(this.#write({ _tag: "AskOpened", path, step, task, ask, name, kind, question }), suspended)
+  }
+  #write(entry: Entry) {
+    const { journal } = this.frame.run
+    return journal === undefined ? Effect.void : journal.append([entry])
   }
 }

@@ -98,14 +98,22 @@ export const fold = (
   updates: ReadonlyArray<TaskUpdate>
 ): Result.Result<Record_, ConcurrentUpdate | NodeContractViolated> => {
   const next: Record<string, unknown> = { ...state }
+  // Lists that this fold has copied already and may grow in place, so that a wide step does not copy them per task.
+  const own = new Set<string>()
   const writers = updates.length > 1 ? new Map<string, string>() : undefined
   for (const { node, task, update } of updates) {
     for (const channel of Object.keys(update)) {
-      const { exclusive, reduce } = graph.channels[channel]!
+      const { channel: definition, exclusive, reduce } = graph.channels[channel]!
       if (exclusive && writers !== undefined) {
         const other = writers.get(channel)
         if (other !== undefined) return Result.fail(new ConcurrentUpdate({ channel, tasks: [other, task] }))
         writers.set(channel, task)
+      }
+      if (definition.kind === "append") {
+        if (!own.has(channel)) next[channel] = [...(next[channel] as ReadonlyArray<unknown>)]
+        own.add(channel)
+        for (const item of update[channel] as ReadonlyArray<unknown>) (next[channel] as Array<unknown>).push(item)
+        continue
       }
       try {
         next[channel] = reduce(next[channel], update[channel])
