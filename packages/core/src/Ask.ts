@@ -33,6 +33,19 @@ export interface Ask<out Name extends string, in out Question, in out Answer> {
   readonly answer: Schema.Codec<Answer, Schema.Json>
 }
 
+/** A question that waits for its answer. */
+export interface OpenAsk {
+  /** The ask's id, unique in its thread. */
+  readonly ask: string
+  /** The name the ask was declared with. */
+  readonly name: string
+  /** `uncertain`: nobody knows whether a call was made. */
+  readonly kind: "question" | "uncertain"
+  readonly question: Schema.Json
+  readonly path: string
+  readonly task: string
+}
+
 /** Declares an ask. */
 export const make = <const Name extends string, Question, QuestionEncoded, Answer, AnswerEncoded>(
   name: Name,

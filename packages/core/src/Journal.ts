@@ -74,9 +74,11 @@ export class Journal extends Context.Service<
 >()("selvage/core/Journal") {}
 
 /** The status of a thread after more entries. Pure. */
-export const statusAfter = (status: Status, entries: ReadonlyArray<Entry>): Status => {
-  let result = status
+export const statusAfter = <S extends Status | undefined>(status: S, entries: ReadonlyArray<Entry>): Status | S => {
+  let result: Status | S = status
   for (const entry of entries) {
+    // A fork or a patch says nothing of whether the thread is done.
+    if (entry._tag === "Forked" || entry._tag === "Patched") continue
     result = entry._tag === "RunFinished" ? entry.outcome : "unfinished"
   }
   return result

@@ -7,8 +7,10 @@
  *
  * **Gotchas**
  *
- * Only errors that say so are retried: `isRetryable` (as `effect/ai`'s `AiError` has it) must be `true`, or the error is
- * an {@link AttemptTimedOut}. A defect is a bug and is never retried. An error's `retryAfter` is waited for at least.
+ * The retry schedule decides from the error. {@link retryable} restricts a schedule to errors that say so themselves:
+ * `isRetryable` (as `effect/ai`'s `AiError` has it) is `true`, or the error is an {@link AttemptTimedOut}; and it waits at
+ * least an error's `retryAfter`. Whatever the schedule says, an ask that waits and a journal that fails are not retried,
+ * and a defect is a bug and never is. To a breaker, an ask is no failure.
  *
  * **Example**
  *
@@ -23,13 +25,17 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import { dual } from "effect/Function"
 import * as Predicate from "effect/Predicate"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
-import type { CircuitBreaker, CircuitBreakerError } from "effect/persistence/CircuitBreaker"
+import type * as CircuitBreaker from "effect/persistence/CircuitBreaker"
+import { JournalConflict, JournalUnavailable } from "./Errors.ts"
+import { Suspended } from "./Task.ts"
 
 /** One attempt took longer than its policy allows. */
 export class AttemptTimedOut extends Schema.TaggedError<AttemptTimedOut>()("AttemptTimedOut", {
@@ -44,7 +50,7 @@ export class AttemptTimedOut extends Schema.TaggedError<AttemptTimedOut>()("Atte
 export interface Policy<out Failure = never> {
   readonly retry: Schedule.Schedule<unknown, unknown> | undefined
   readonly timeout: Duration.Duration | undefined
-  readonly breaker: { readonly breaker: CircuitBreaker; readonly key: string } | undefined
+  readonly breaker: { readonly breaker: CircuitBreaker.CircuitBreaker; readonly key: string } | undefined
   readonly "~failure": () => Failure
 }
 
@@ -57,12 +63,12 @@ interface Options {
   /** How long one attempt may take. */
   readonly timeout?: Duration.Input | undefined
   /** A breaker of `effect/persistence/CircuitBreaker` and the key of what it guards. */
-  readonly breaker?: { readonly breaker: CircuitBreaker; readonly key: string } | undefined
+  readonly breaker?: { readonly breaker: CircuitBreaker.CircuitBreaker; readonly key: string } | undefined
 }
 
 type FailureOf<O extends Options> =
   | (O extends { readonly timeout: Duration.Input } ? AttemptTimedOut : never)
-  | (O extends { readonly breaker: object } ? CircuitBreakerError : never)
+  | (O extends { readonly breaker: object } ? CircuitBreaker.CircuitBreakerError : never)
 
 /** Makes a policy. */
 export const make = <const O extends Options>(options: O): Policy<FailureOf<O>> => ({
@@ -93,6 +99,18 @@ export const transient: Policy = make({
   retry: retryable(Schedule.exponential("200 millis").pipe(Schedule.jittered, Schedule.upTo({ times: 3 })))
 })
 
+// What belongs to the runtime around the effect is none of its policy's business.
+const isOwn = (error: unknown): boolean =>
+  !(error instanceof Suspended || error instanceof JournalConflict || error instanceof JournalUnavailable)
+
+const classify = (exit: Exit.Exit<unknown, unknown>): CircuitBreaker.Outcome => {
+  if (Exit.isSuccess(exit)) return { _tag: "Success" }
+  const error = Cause.squash(exit.cause)
+  if (Cause.hasInterruptsOnly(exit.cause) || !isOwn(error)) return { _tag: "Ignored" }
+  const wait = retryAfter(error)
+  return { _tag: "Failure", ...(Duration.isZero(wait) ? {} : { retryAfter: wait }) }
+}
+
 /** Puts a policy around an effect. */
 export const apply: {
   <Failure>(policy: Policy<Failure>): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | Failure, R>
@@ -111,7 +129,7 @@ export const apply: {
             duration: timeout,
             orElse: () => Effect.fail(new AttemptTimedOut({ millis: Duration.toMillis(timeout) }))
           })
-    const tried = retry === undefined ? attempt : Effect.retry(attempt, retry)
-    return breaker === undefined ? tried : breaker.breaker.execute(tried, { key: breaker.key })
+    const tried = retry === undefined ? attempt : Effect.retry(attempt, { schedule: retry, while: isOwn })
+    return breaker === undefined ? tried : breaker.breaker.execute(tried, { key: breaker.key, classify })
   }
 )

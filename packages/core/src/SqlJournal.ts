@@ -102,8 +102,7 @@ const make = Effect.gen(function* () {
 
   const moveHead = (thread: string, expected: number, entries: ReadonlyArray<Entry>, at: number) => {
     const head = expected + entries.length
-    // "unfinished" is what any entry but the closing one leaves, so the status before does not matter.
-    const status: Status = statusAfter("unfinished", entries)
+    const status = statusAfter(undefined, entries)
     return expected === 0
       ? sql`INSERT INTO selvage_threads ${sql.insert({
           thread,
@@ -113,9 +112,25 @@ const make = Effect.gen(function* () {
           created_at: at,
           updated_at: at
         })} ON CONFLICT DO NOTHING RETURNING head`
-      : sql`UPDATE selvage_threads SET head = ${head}, status = ${status}, updated_at = ${at}
+      : sql`UPDATE selvage_threads SET head = ${head}, status = COALESCE(${status ?? null}, status), updated_at = ${at}
           WHERE thread = ${thread} AND head = ${expected} RETURNING head`
   }
+
+  /** The status of a thread as of an entry: what the last entry says that says anything. */
+  const statusAt = (thread: string, at: number) =>
+    sql<{ entry: unknown }>`SELECT entry FROM selvage_entries WHERE thread = ${thread} AND seq <= ${at}
+      ORDER BY seq DESC LIMIT 16`.pipe(
+      Effect.mapBoth({
+        onFailure: unavailable("fork a thread"),
+        onSuccess: (rows) => {
+          const entries = rows.flatMap(({ entry }) => {
+            const decoded = decodeEntry(entry)
+            return decoded._tag === "Success" ? [decoded.value] : []
+          })
+          return statusAfter<Status>("unfinished", entries.reverse())
+        }
+      })
+    )
 
   return Journal.of({
     info,
@@ -166,6 +181,7 @@ const make = Effect.gen(function* () {
       const original = yield* info(from)
       if (at < 1 || at > original.head) return yield* new EntryNotFound({ thread: from, seq: at, head: original.head })
       const now = yield* Clock.currentTimeMillis
+      const status = yield* statusAt(from, at)
       const forked: Entry = { _tag: "Forked", from, at }
       const made = yield* sql
         .withTransaction(
@@ -173,7 +189,7 @@ const make = Effect.gen(function* () {
             const rows = yield* sql`INSERT INTO selvage_threads ${sql.insert({
               thread: as,
               graph: original.graph,
-              status: "unfinished" satisfies Status,
+              status,
               head: at + 1,
               created_at: now,
               updated_at: now

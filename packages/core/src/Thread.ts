@@ -23,12 +23,13 @@
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
-import type { Ask } from "./Ask.ts"
+import type { Ask, OpenAsk } from "./Ask.ts"
 import type { Entry, Sequenced, Values } from "./Entry.ts"
 import {
   AnswerInvalid,
@@ -48,23 +49,12 @@ import {
 import type { Event } from "./Event.ts"
 import type { Graph } from "./Graph.ts"
 import type { Compiled, Record_ } from "./internal/compile.ts"
-import { emptyFrame, emptyReplay, type OpenAsk as Open, type Replay, replay } from "./internal/replay.ts"
-import { type Frame, restore, type Run, runFrame, startState } from "./internal/runtime.ts"
+import { emptyFrame, emptyReplay, type Replay, replay } from "./internal/replay.ts"
+import { type Frame, isJournalFailure, restore, type Run, runFrame, startState } from "./internal/runtime.ts"
 import { Journal } from "./Journal.ts"
 import { type JournalFailure, Suspended } from "./Task.ts"
 
-/** A question that waits for its answer. */
-export interface OpenAsk {
-  /** The ask's id, unique in its thread. */
-  readonly ask: string
-  /** The name the ask was declared with. */
-  readonly name: string
-  /** `uncertain`: nobody knows whether a call was made. */
-  readonly kind: "question" | "uncertain"
-  readonly question: Schema.Json
-  readonly path: string
-  readonly task: string
-}
+export type { OpenAsk } from "./Ask.ts"
 
 /** How a run ended: the graph is done, or every task left waits for an answer. */
 export type Outcome<State> =
@@ -76,7 +66,8 @@ export interface RunOptions<Input> {
   readonly thread: string
   /**
    * Starts a run. Not needed to finish one: an unfinished run goes on with the input it has, and the same input again is
-   * taken for that. A different input while a run is unfinished is a `ThreadBusy`.
+   * taken for that. A different input while a run is unfinished is a `ThreadBusy`. A finished thread starts a new run
+   * with it, so a program that may be started again after it was done names its run.
    */
   readonly input?: Input | undefined
   /** A name for this run: a run of a name is started once, however often it is asked for. */
@@ -141,12 +132,12 @@ const advance = Effect.fnUntraced(function* (
   if (emit !== undefined && after !== undefined) {
     for (const entry of entries.slice(after)) yield* emit({ _tag: "Journaled", ...entry })
   }
-  const append = makeAppend(journal, thread, log, emit)
+  const append = makeAppend(journal, thread, log, emit, after ?? 0)
   const run: Run = { journal: { thread, replay: log, append }, emit }
 
   const frame = yield* begin(graph, options, run, log, append)
   if (frame === undefined) {
-    const { state } = yield* Effect.fromResult(restore(run, graph, "", log.frames.get("") ?? emptyFrame()))
+    const { state } = yield* Effect.fromResult(restore(run, graph, "", log.frames.get("") ?? emptyFrame(), true))
     return { _tag: "Done", state }
   }
   return yield* finish(graph, run, log, append, frame)
@@ -162,12 +153,12 @@ const begin = Effect.fnUntraced(function* (
 ) {
   const root = log.frames.get("") ?? emptyFrame()
   const known = runKey !== undefined && log.runs.has(runKey)
-  const closed = log.head === 0 || log.outcome === "done"
+  const closed = log.frames.size === 0 || log.outcome === "done"
   if (input !== undefined && !known) {
     const standing =
-      closed || log.outcome === "failed" ? yield* Effect.fromResult(restore(run, graph, "", root)) : undefined
+      closed || log.outcome === "failed" ? yield* Effect.fromResult(restore(run, graph, "", root, closed)) : undefined
     const { json } = yield* Effect.fromResult(startState(graph, input, true, standing?.state))
-    const same = log.head > 0 && !closed && JSON.stringify(json) === JSON.stringify(log.input)
+    const same = !closed && (runKey === undefined || runKey === log.runKey) && Equal.equals(json, log.input)
     if (!same) {
       if (standing === undefined) {
         return yield* new ThreadBusy({ thread, asks: Array.from(log.asks.keys()) })
@@ -199,6 +190,7 @@ const finish = Effect.fnUntraced(function* (
   append: Append,
   start: Frame
 ): Effect.fn.Return<Outcome<unknown>, unknown, unknown> {
+  const thread = run.journal?.thread ?? ""
   let frame = start
   while (true) {
     const end = yield* runFrame(frame).pipe(
@@ -209,7 +201,7 @@ const finish = Effect.fnUntraced(function* (
       ),
       // A defect ends a run as an error does; an interruption leaves it unfinished.
       Effect.tapCause((cause) =>
-        Cause.hasInterruptsOnly(cause) || isJournalFailure(Cause.squash(cause))
+        Cause.hasInterruptsOnly(cause) || isJournalFailure(Cause.squash(cause), thread)
           ? Effect.void
           : append([{ _tag: "RunFinished", outcome: "failed" }])
       )
@@ -219,8 +211,8 @@ const finish = Effect.fnUntraced(function* (
       return { _tag: "Done", state: end.value }
     }
     // Answers may have come in while siblings of the asking tasks were still at work.
-    if (log.asks.size > 0 && !log.answered) {
-      if (log.outcome !== "waiting") yield* append([{ _tag: "RunFinished", outcome: "waiting" }])
+    if (!log.answered && log.outcome !== "waiting") yield* append([{ _tag: "RunFinished", outcome: "waiting" }])
+    if (!log.answered) {
       return { _tag: "Waiting", state: frame.state, asks: Array.from(log.asks.values(), toOpenAsk) }
     }
     log.answered = false
@@ -228,7 +220,7 @@ const finish = Effect.fnUntraced(function* (
   }
 })
 
-const toOpenAsk = ({ ask, kind, name, path, question, task }: Open): OpenAsk => ({
+const toOpenAsk = ({ ask, kind, name, path, question, task }: OpenAsk): OpenAsk => ({
   ask,
   name,
   kind,
@@ -236,12 +228,6 @@ const toOpenAsk = ({ ask, kind, name, path, question, task }: Open): OpenAsk => 
   path,
   task
 })
-
-const isJournalFailure = (error: unknown): boolean =>
-  typeof error === "object" &&
-  error !== null &&
-  "_tag" in error &&
-  (error._tag === "JournalConflict" || error._tag === "JournalUnavailable")
 
 type Entries = readonly [Entry, ...ReadonlyArray<Entry>]
 
@@ -255,11 +241,13 @@ const makeAppend = (
   journal: Journal["Service"],
   thread: string,
   log: Replay,
-  emit: ((event: Event) => Effect.Effect<void>) | undefined
+  emit: ((event: Event) => Effect.Effect<void>) | undefined,
+  after: number
 ): Append => {
   const one = Semaphore.makeUnsafe(1)
   const tell = Effect.fnUntraced(function* (written: ReadonlyArray<Sequenced>) {
-    if (emit !== undefined) for (const entry of written) yield* emit({ _tag: "Journaled", ...entry })
+    for (const entry of written)
+      if (emit !== undefined && entry.seq > after) yield* emit({ _tag: "Journaled", ...entry })
   })
   const write = (entries: Entries, collisions: number): Effect.Effect<ReadonlyArray<Sequenced>, JournalFailure> =>
     Effect.suspend(() => journal.append(thread, log.head, entries)).pipe(

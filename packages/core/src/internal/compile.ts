@@ -132,7 +132,7 @@ export const compile = (name: string, definition: Definition): Compiled => {
   const graph: Compiled = {
     name,
     channels: mapRecord(state, compileChannel),
-    nodes: mapRecord(nodes, (node, key) => compileNode(node, policies[key])),
+    nodes: mapRecord(nodes, (node, key) => compileNode(node, Object.hasOwn(policies, key) ? policies[key] : undefined)),
     edges: mapRecord(definition.edges, compileEdge),
     onError,
     initial: mapRecord(state, (channel) => channel.initial),
@@ -149,8 +149,11 @@ const mapRecord = <A, B>(record: Readonly<Record<string, A>>, f: (value: A, key:
 const check = (graph: Compiled): ReadonlyArray<string> => {
   const findings: Array<string> = []
   const known = new Set([...Object.keys(graph.nodes), "end"])
+  for (const name of [...Object.keys(graph.channels), ...Object.keys(graph.nodes)]) {
+    if (name === "__proto__") findings.push(`"__proto__" cannot be the name of a channel or a node`)
+  }
   for (const reserved of ["start", "end"]) {
-    if (reserved in graph.nodes) findings.push(`"${reserved}" cannot be the name of a node`)
+    if (Object.hasOwn(graph.nodes, reserved)) findings.push(`"${reserved}" cannot be the name of a node`)
   }
   for (const from of ["start", ...Object.keys(graph.nodes)]) {
     const edge = graph.edges[from]
@@ -163,7 +166,8 @@ const check = (graph: Compiled): ReadonlyArray<string> => {
     if (!known.has(target)) findings.push(`the error route of ${tag} leads to "${target}", which is no node`)
   }
   for (const from of Object.keys(graph.edges)) {
-    if (from !== "start" && !(from in graph.nodes)) findings.push(`there is an edge after "${from}", which is no node`)
+    if (from !== "start" && !Object.hasOwn(graph.nodes, from))
+      findings.push(`there is an edge after "${from}", which is no node`)
   }
   if (findings.length > 0) return findings
   const next = (from: string) => graph.edges[from]!.targets ?? Object.keys(graph.nodes).concat("end")
@@ -199,8 +203,9 @@ export const encodeUpdate = (
     return violation(node, "its update", `an update is an object of channels, not ${String(update)}`)
   }
   const json: Record<string, unknown> = {}
+  const typed: Record<string, unknown> = {}
   for (const [name, value] of Object.entries(update)) {
-    const channel = graph.channels[name]
+    const channel = Object.hasOwn(graph.channels, name) ? graph.channels[name] : undefined
     if (channel === undefined) {
       return violation(
         node,
@@ -208,11 +213,17 @@ export const encodeUpdate = (
         `the state has no such channel, only ${Object.keys(graph.channels).join(", ")}`
       )
     }
-    const exit = journaled ? channel.encode(value) : channel.check(value)
+    // What is folded is what a restart would read, so that a run and its replay are the same.
+    const encoded = journaled ? channel.encode(value) : undefined
+    if (encoded !== undefined && Exit.isFailure(encoded)) {
+      return violation(node, `channel "${name}"`, issueOf(encoded))
+    }
+    const exit = encoded === undefined ? channel.check(value) : channel.decode(encoded.value)
     if (Exit.isFailure(exit)) return violation(node, `channel "${name}"`, issueOf(exit))
-    if (journaled) json[name] = exit.value
+    if (encoded !== undefined) json[name] = encoded.value
+    typed[name] = exit.value
   }
-  return Result.succeed({ typed: update as Record_, json: journaled ? (json as Values) : undefined })
+  return Result.succeed({ typed, json: journaled ? (json as Values) : undefined })
 }
 
 /** Decodes a journaled update. Pure. */
@@ -220,7 +231,7 @@ export const decodeUpdate = (graph: Compiled, json: Values): Result.Result<Recor
   const typed: Record<string, unknown> = {}
   const differences: Array<string> = []
   for (const [name, value] of Object.entries(json)) {
-    const channel = graph.channels[name]
+    const channel = Object.hasOwn(graph.channels, name) ? graph.channels[name] : undefined
     if (channel === undefined) {
       differences.push(`the thread wrote channel "${name}", which the graph does not have`)
       continue

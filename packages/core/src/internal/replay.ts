@@ -1,4 +1,5 @@
 // Folds a journal into what a run needs to go on: frames with their steps, facts of tasks under way, asks, answers.
+import type { OpenAsk } from "../Ask.ts"
 import type { Entry, GraphShape, Sequenced, TaskResult, Values } from "../Entry.ts"
 import type * as Schema from "effect/Schema"
 import type { Record_ } from "./compile.ts"
@@ -23,15 +24,10 @@ export interface FrameLog {
   /** Facts of tasks of the step under way, by task and key. */
   readonly recorded: Map<string, Schema.Json>
   readonly intended: Set<string>
-}
-
-export interface OpenAsk {
-  readonly ask: string
-  readonly name: string
-  readonly kind: "question" | "uncertain"
-  readonly question: Schema.Json
-  readonly path: string
-  readonly task: string
+  /** The asks of tasks of the step under way, in the order in which they were opened. */
+  readonly opened: Array<OpenAsk>
+  /** The ids of asks of the step under way that were closed; none is used again. */
+  readonly closed: Set<string>
 }
 
 export interface Replay {
@@ -50,7 +46,9 @@ export interface Replay {
 
 export const factKey = (task: string, key: string) => `${task}\u0000${key}`
 
-export const framePath = (path: string, task: string, step: number) => `${path}${task}@${step}/`
+/** Where the graph runs that is the `count`-th one inside a task. */
+export const framePath = (path: string, task: string, step: number, count = 1) =>
+  `${path}${task}@${step}${count > 1 ? `#${count}` : ""}/`
 
 export const emptyFrame = (shape?: GraphShape): FrameLog => ({
   shape,
@@ -58,7 +56,9 @@ export const emptyFrame = (shape?: GraphShape): FrameLog => ({
   changes: [],
   pending: new Map(),
   recorded: new Map(),
-  intended: new Set()
+  intended: new Set(),
+  opened: [],
+  closed: new Set()
 })
 
 export const emptyReplay = (): Replay => ({
@@ -82,16 +82,44 @@ const frameAt = (replay: Replay, path: string, shape?: GraphShape): FrameLog => 
   return frame
 }
 
+/** Forgets the asks of a frame: their tasks are done, or will not be gone on with. */
+const closeAsks = (replay: Replay, frame: FrameLog): void => {
+  for (const { ask } of frame.opened) {
+    replay.asks.delete(ask)
+    replay.answers.delete(ask)
+  }
+  frame.opened.length = 0
+  frame.closed.clear()
+}
+
+/** Forgets the frames inside another: what ran there is folded into updates, or will not be gone on with. */
+const closeInside = (replay: Replay, isInside: (path: string) => boolean): void => {
+  for (const [path, frame] of replay.frames) {
+    if (!isInside(path)) continue
+    closeAsks(replay, frame)
+    replay.frames.delete(path)
+  }
+}
+
+/** Forgets a step under way; `facts` of its tasks stay where a call may have been made. */
+const abandonStep = (replay: Replay, frame: FrameLog, facts: "forget" | "keep"): void => {
+  frame.pending.clear()
+  if (facts === "forget") {
+    frame.recorded.clear()
+    frame.intended.clear()
+  }
+  closeAsks(replay, frame)
+}
+
 const apply = (replay: Replay, entry: Entry): void => {
-  if (entry._tag !== "RunFinished") replay.outcome = "unfinished"
+  // A fork or a patch says nothing of whether the thread is done.
+  if (entry._tag !== "RunFinished" && entry._tag !== "Forked" && entry._tag !== "Patched") replay.outcome = "unfinished"
   switch (entry._tag) {
     case "RunStarted": {
       const frame = frameAt(replay, "", entry.graph)
-      frame.pending.clear()
-      frame.recorded.clear()
-      frame.intended.clear()
+      abandonStep(replay, frame, "forget")
+      closeInside(replay, (path) => path !== "")
       frame.changes.push({ _tag: "Input", input: entry.input })
-      for (const path of replay.frames.keys()) if (path !== "") replay.frames.delete(path)
       replay.input = entry.input
       replay.runKey = entry.run
       if (entry.run !== undefined) replay.runs.add(entry.run)
@@ -108,31 +136,44 @@ const apply = (replay: Replay, entry: Entry): void => {
       for (const result of entry.results) frame.pending.set(result.task, result)
       const results = entry.tasks.flatMap((task) => frame.pending.get(task) ?? [])
       frame.changes.push({ _tag: "Step", step: entry.step, results })
-      frame.pending.clear()
-      frame.recorded.clear()
-      frame.intended.clear()
+      abandonStep(replay, frame, "forget")
       // What ran inside the tasks of this step is folded into their updates now.
-      const inside = entry.tasks.map((task) => framePath(entry.path, task, entry.step))
-      for (const path of replay.frames.keys()) {
-        if (path.length > entry.path.length && inside.some((prefix) => path.startsWith(prefix)))
-          replay.frames.delete(path)
+      const inside = entry.tasks.map((task) => framePath(entry.path, task, entry.step).slice(0, -1))
+      if (replay.frames.size > 1) {
+        closeInside(replay, (path) =>
+          inside.some((prefix) => path.startsWith(`${prefix}/`) || path.startsWith(`${prefix}#`))
+        )
       }
       return
     }
-    case "Intent":
-      frameAt(replay, entry.path).intended.add(factKey(entry.task, entry.key))
+    case "Intent": {
+      const frame = frameAt(replay, entry.path)
+      frame.intended.add(factKey(entry.task, entry.key))
+      // An answer to "was it made?" was about the call before this one.
+      const stale = frame.opened.findIndex((open) => isUncertain(open, entry.task, entry.key))
+      if (stale >= 0) {
+        const [open] = frame.opened.splice(stale, 1)
+        replay.asks.delete(open!.ask)
+        replay.answers.delete(open!.ask)
+        frame.closed.add(open!.ask)
+      }
       return
+    }
     case "Recorded":
       frameAt(replay, entry.path).recorded.set(factKey(entry.task, entry.key), entry.value)
       return
     case "AskOpened":
       replay.asks.set(entry.ask, entry)
+      frameAt(replay, entry.path).opened.push(entry)
       return
     case "AskAnswered":
       replay.asks.delete(entry.ask)
       replay.answers.set(entry.ask, entry.value)
       return
     case "Patched":
+      // The state has changed under the step under way, so its tasks are planned anew.
+      abandonStep(replay, frameAt(replay, ""), "keep")
+      closeInside(replay, (path) => path !== "")
       frameAt(replay, "").changes.push({ _tag: "Patch", updates: entry.updates })
       return
     case "RunFinished":
@@ -143,6 +184,14 @@ const apply = (replay: Replay, entry: Entry): void => {
       return
   }
 }
+
+const isUncertain = ({ kind, question, task }: OpenAsk, ofTask: string, key: string): boolean =>
+  kind === "uncertain" &&
+  task === ofTask &&
+  typeof question === "object" &&
+  question !== null &&
+  "key" in question &&
+  question.key === key
 
 /** Folds more entries into a replay. */
 export const replay = (into: Replay, entries: ReadonlyArray<Sequenced>): Replay => {

@@ -1,12 +1,13 @@
 // The effectful shell: runs the tasks that the pure core plans, journals what they leave, and folds it.
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
 import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
 import type { Entry, TaskResult } from "../Entry.ts"
-import { GraphChanged } from "../Errors.ts"
+import { GraphChanged, JournalConflict, JournalUnavailable, NodeContractViolated } from "../Errors.ts"
 import type { Live } from "../Event.ts"
 import * as Policy from "../Policy.ts"
 import * as Task from "../Task.ts"
@@ -78,7 +79,7 @@ export const runNested = Effect.fnUntraced(function* (
   // A task made by a test, and not by a run, has no frame to run in.
   if (!(task instanceof RunningTask)) return yield* runEphemeral(graph, input)
   const parent = task.frame
-  const path = framePath(parent.path, task.task, parent.step)
+  const path = task.nextFrame()
   const journal = parent.run.journal
   if (journal === undefined) {
     const { state } = yield* Effect.fromResult(startState(graph, input, false))
@@ -93,11 +94,18 @@ export const runNested = Effect.fnUntraced(function* (
 })
 
 /** A frame as its journal left it. Pure. */
-export const restore = (run: Run, graph: Compiled, path: string, log: FrameLog): Result.Result<Frame, GraphChanged> => {
+export const restore = (
+  run: Run,
+  graph: Compiled,
+  path: string,
+  log: FrameLog,
+  /** Whether the frame is at rest, so that what ran last need not be in the graph any more. */
+  resting = false
+): Result.Result<Frame, GraphChanged> => {
   const thread = run.journal?.thread ?? ""
   const changed = (differences: ReadonlyArray<string>) =>
     Result.fail(new GraphChanged({ thread, graph: graph.name, differences }))
-  const differences = log.shape === undefined ? [] : shapeDifferences(log, graph)
+  const differences = log.shape === undefined ? [] : shapeDifferences(log, graph, resting)
   if (differences.length > 0) return changed(differences)
   let { finished, state, step } = log.base ?? { state: graph.initial, step: 0, finished: undefined }
   for (const change of log.changes) {
@@ -123,22 +131,25 @@ export const restore = (run: Run, graph: Compiled, path: string, log: FrameLog):
     if (change._tag === "Step") {
       step = change.step
       finished = change.results.map((result) => toFinished(graph, result))
-    } else if (change._tag === "Input") {
-      finished = undefined
+    } else {
+      // Names of tasks, asks and calls carry the step: one that was begun and given up must not be taken for a new one.
+      if (log.base !== undefined || change !== log.changes[0]) step++
+      if (change._tag === "Input") finished = undefined
     }
   }
   return Result.succeed({ run, graph, path, log, state, step, finished })
 }
 
-const shapeDifferences = (log: FrameLog, graph: Compiled): ReadonlyArray<string> => {
+const shapeDifferences = (log: FrameLog, graph: Compiled, resting: boolean): ReadonlyArray<string> => {
   const shape = log.shape!
   const differences: Array<string> = []
   if (shape.name !== graph.name) differences.push(`it was started with graph "${shape.name}"`)
   const nodes = new Set<string>(log.pending.size === 0 ? [] : Array.from(log.pending.values(), ({ node }) => node))
   const last = log.changes.findLast((change) => change._tag !== "Patch")
-  if (last?._tag === "Step") for (const { node } of last.results) nodes.add(node)
+  if (last?._tag === "Step" && !resting) for (const { node } of last.results) nodes.add(node)
   for (const node of nodes) {
-    if (!(node in graph.nodes)) differences.push(`it stands at node "${node}", which the graph does not have`)
+    if (!Object.hasOwn(graph.nodes, node))
+      differences.push(`it stands at node "${node}", which the graph does not have`)
   }
   for (const [name, kind] of Object.entries(shape.channels)) {
     const now = graph.shape.channels[name]
@@ -241,17 +252,16 @@ const settle = (frame: Frame, progress: Progress, ready: Ready): Effect.Effect<T
 const journalFailure = (frame: Frame, { task }: Ready, cause: Cause.Cause<unknown>) => {
   const error = Cause.squash(cause)
   // A journal that failed or moved on cannot be told about it.
-  if (frame.run.journal === undefined || isJournalFailure(error)) return Effect.void
+  if (frame.run.journal === undefined || isJournalFailure(error, frame.run.journal.thread)) return Effect.void
   const message = error instanceof Error ? error.message : String(error)
   return frame.run.journal.append([
     { _tag: "TaskFailed", path: frame.path, step: frame.step, task, tag: tagOf(error) ?? "Defect", message }
   ])
 }
 
-const isJournalFailure = (error: unknown) => {
-  const tag = tagOf(error)
-  return tag === "JournalConflict" || tag === "JournalUnavailable"
-}
+/** Whether it is the failure of this thread's journal, and not of another thread that a node runs. */
+export const isJournalFailure = (error: unknown, thread: string): boolean =>
+  error instanceof JournalUnavailable || (error instanceof JournalConflict && error.thread === thread)
 
 const tagOf = (error: unknown): string | undefined =>
   typeof error === "object" && error !== null && "_tag" in error && typeof error._tag === "string"
@@ -300,11 +310,21 @@ const toEnd = (frame: Frame, { node, task }: Ready, exit: Exit.Exit<unknown, unk
   }
   const error =
     exit.cause.reasons.length === 1 && exit.cause.reasons[0]!._tag === "Fail" ? exit.cause.reasons[0]!.error : undefined
-  if (error instanceof Task.Suspended) return { _tag: "Waiting", asks: error.asks }
+  if (error instanceof Task.Suspended) return suspendedEnd(frame, node, error)
   const tag = tagOf(error)
   if (tag === undefined || !Object.hasOwn(frame.graph.onError, tag)) return { _tag: "Failed", cause: exit.cause }
   const failure = { tag, error: encodeError(frame.graph, tag, error) }
   return { _tag: "Result", task, node, failure: { tag, error }, result: { task, node, failure }, update: {} }
+}
+
+// Only asks of this thread can be answered; one made by a graph that runs on its own inside a node cannot.
+const suspendedEnd = (frame: Frame, node: string, { asks }: Task.Suspended): TaskEnd => {
+  const replay = frame.run.journal?.replay
+  if (replay === undefined || asks.every((ask) => replay.asks.has(ask) || replay.answers.has(ask))) {
+    return { _tag: "Waiting", asks }
+  }
+  const issue = `it waits for ${asks.join(", ")}, which this thread did not ask; use Graph.node for a graph that asks`
+  return failed(new NodeContractViolated({ node, part: "an ask", issue }))
 }
 
 // A node that takes the error has a schema for it; any other error route only needs to be told apart in the journal.
@@ -321,7 +341,8 @@ class RunningTask implements Task.Task {
   readonly task: string
   readonly node: string
   readonly attempt: number
-  #asked: Map<string, number> | undefined
+  readonly #claimed: Array<string> = []
+  #frames = 0
 
   constructor(frame: Frame, { node, task }: Ready, attempt: number) {
     this.frame = frame
@@ -364,17 +385,36 @@ class RunningTask implements Task.Task {
     question: Schema.Json
   ): Effect.Effect<Schema.Json, Task.JournalFailure | Task.Suspended> {
     const { path, step, task } = this
-    const count = ((this.#asked ??= new Map()).get(name) ?? 0) + 1
-    this.#asked.set(name, count)
-    const ask = `${framePath(path, task, step)}${name}${count > 1 ? `#${count}` : ""}`
-    const suspended = Effect.fail(new Task.Suspended({ asks: [ask] }))
     const replay = this.frame.run.journal?.replay
+    const { opened } = this.frame.log
+    // An answer belongs to its question: an attempt that asks less, or something else, must not take another's.
+    const known = opened.find(
+      (open) =>
+        open.task === task &&
+        open.name === name &&
+        !this.#claimed.includes(open.ask) &&
+        Equal.equals(open.question, question)
+    )
+    const ask = known?.ask ?? this.#askId(name)
+    this.#claimed.push(ask)
+    const suspended = Effect.fail(new Task.Suspended({ asks: [ask] }))
     if (replay === undefined) return suspended
+    if (known === undefined) {
+      return Effect.andThen(this.#write({ _tag: "AskOpened", path, step, task, ask, name, kind, question }), suspended)
+    }
     const answer = replay.answers.get(ask)
-    if (answer !== undefined) return Effect.succeed(answer)
-    return replay.asks.has(ask)
-      ? suspended
-      : Effect.andThen(this.#write({ _tag: "AskOpened", path, step, task, ask, name, kind, question }), suspended)
+    return answer === undefined ? suspended : Effect.succeed(answer)
+  }
+  #askId(name: string) {
+    const base = `${framePath(this.path, this.task, this.step)}${name}`
+    const taken = new Set([...this.frame.log.opened.map(({ ask }) => ask), ...this.frame.log.closed, ...this.#claimed])
+    let ask = base
+    for (let count = 2; taken.has(ask); count++) ask = `${base}#${count}`
+    return ask
+  }
+  /** Where the next graph inside this task runs. */
+  nextFrame() {
+    return framePath(this.path, this.task, this.step, ++this.#frames)
   }
   #write(entry: Entry) {
     const { journal } = this.frame.run

@@ -33,6 +33,13 @@ export const plan = (
   const unknown = (node: string, target: unknown) =>
     new UnknownRoute({ node, target: String(target), known: Object.keys(graph.nodes) })
 
+  // Two items with one key would share a name in the journal; a count tells them apart.
+  const freeName = (base: string): string => {
+    let name = `${base}]`
+    for (let count = 2; ready.has(name); count++) name = `${base}#${count}]`
+    return name
+  }
+
   const follow = (from: string): UnknownRoute | undefined => {
     if (followed.has(from)) return undefined
     followed.add(from)
@@ -57,10 +64,8 @@ export const plan = (
     if (choice.items.length === 0) return follow(choice.target)
     const group = choice.concurrency === undefined ? undefined : { concurrency: choice.concurrency }
     choice.items.forEach((input, index) => {
-      const task = `${choice.target}[${choice.keys[index]}]`
-      // Two items with one key would share a name in the journal; the index tells them apart.
-      const name = ready.has(task) ? `${choice.target}[${choice.keys[index]}#${index}]` : task
-      ready.set(name, { task: name, node: choice.target, input, group })
+      const task = freeName(`${choice.target}[${choice.keys[index]}`)
+      ready.set(task, { task, node: choice.target, input, group })
     })
     return undefined
   }
@@ -68,18 +73,20 @@ export const plan = (
   let failure: UnknownRoute | undefined
   if (finished === undefined) failure = follow("start")
   else {
-    for (const { failure: routed, node } of finished) {
-      failure = routed === undefined ? follow(node) : route(routed)
+    for (const { failure: routed, node, task } of finished) {
+      failure = routed === undefined ? follow(node) : route(task, routed)
       if (failure !== undefined) break
     }
   }
   return failure === undefined ? Result.succeed(Array.from(ready.values())) : Result.fail(failure)
 
-  function route(routed: { readonly tag: string; readonly error: unknown }): UnknownRoute | undefined {
+  // A target that takes the error runs once per error, one that takes the state once.
+  function route(task: string, routed: NonNullable<Finished["failure"]>): UnknownRoute | undefined {
     const target = graph.onError[routed.tag] ?? "end"
     if (target === "end") return undefined
-    const input = graph.nodes[target]!.accepts(routed.error) ? routed.error : state
-    if (!ready.has(target)) ready.set(target, { task: target, node: target, input, group: undefined })
+    if (!graph.nodes[target]!.accepts(routed.error)) return go(task, target)
+    const name = freeName(`${target}[${task}`)
+    ready.set(name, { task: name, node: target, input: routed.error, group: undefined })
     return undefined
   }
 }
