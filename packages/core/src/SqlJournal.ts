@@ -127,7 +127,7 @@ const make = Effect.gen(function* () {
             const decoded = decodeEntry(entry)
             return decoded._tag === "Success" ? [decoded.value] : []
           })
-          return statusAfter<Status>("unfinished", entries.reverse())
+          return statusAfter<Status>("unfinished", entries.toReversed())
         }
       })
     )
