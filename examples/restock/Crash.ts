@@ -16,10 +16,11 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as ChildProcess from "effect/process/ChildProcess"
 import { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
+import * as Progress from "./Progress.ts"
 import { Restock } from "./Restock.ts"
 import { Warehouse } from "./Warehouse.ts"
 
-/** What the crash proof counted; the first three must be zero. */
+/** What the crash proof counted and is not zero. */
 export class CrashProofFailed extends Schema.TaggedError<CrashProofFailed>()("CrashProofFailed", {
   findings: Schema.Array(Schema.String)
 }) {
@@ -36,19 +37,28 @@ class JobFailed extends Schema.TaggedError<JobFailed>()("JobFailed", { code: Sch
 
 const thread = "restock"
 
-export const crash = Effect.fnUntraced(function* (options: { readonly main: string; readonly kills: number }) {
+/** How much of the job may be done at the last kill, so that it hits the job and not its end. */
+const lastKill = 0.85
+
+/** Runs the job in children, kills them at moments spread over the whole job, and proves the outcome. */
+export const crash = Effect.fnUntraced(function* (options: {
+  readonly main: string
+  readonly data: string
+  readonly kills: number
+}) {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
   const directory = yield* fs.makeTempDirectoryScoped({ prefix: "selvage-crash-" })
-  const start = yield* spawn(options.main, directory)
+  const start = yield* spawn(options, directory)
 
   let kills = 0
   for (let attempt = 1; kills < options.kills; attempt++) {
     const job = yield* start
-    // The first sign of work, so that the kill hits the job and not the start of Node; then a random moment of it.
-    yield* job.working
-    yield* Effect.sleep(`${yield* Random.nextIntBetween(5, 400)} millis`)
+    // Each kill has its own part of the job and hits it somewhere: by what is decided, then by time.
+    yield* job.reached(((kills + (yield* Random.next)) / options.kills) * lastKill)
+    yield* Effect.sleep(`${yield* Random.nextIntBetween(0, 60)} millis`)
     if (!(yield* job.kill)) {
+      yield* job.finished
       yield* Console.log(`run ${attempt}: finished before the kill`)
       break
     }
@@ -62,22 +72,46 @@ export const crash = Effect.fnUntraced(function* (options: { readonly main: stri
 }, Effect.scoped)
 
 /** Starts the job, and tells when it works, whether a kill hit it, and how it ended. */
-const spawn = Effect.fnUntraced(function* (main: string, directory: string) {
+const spawn = Effect.fnUntraced(function* (
+  { data, main }: { readonly main: string; readonly data: string },
+  directory: string
+) {
   const spawner = yield* ChildProcessSpawner
-  const command = ChildProcess.make(process.execPath, [main, "--directory", directory, "--approve", "all"])
+  const command = ChildProcess.make(process.execPath, [
+    main,
+    "--directory",
+    directory,
+    "--data",
+    data,
+    "--approve",
+    "all"
+  ])
   return Effect.gen(function* () {
     const child = yield* spawner.spawn(command)
     const output: Array<string> = []
     const lines = child.all.pipe(Stream.decodeText, Stream.splitLines)
-    const working = yield* Effect.forkScoped(
+    const reading = yield* Effect.forkScoped(
       Stream.runForEach(lines, (line) => Effect.sync(() => void output.push(line)))
     )
-    const isWorking = Effect.sync(() => output.some((line) => line.startsWith("thread:")))
+    // What the job tells of itself: it has begun, and how much of it is decided.
+    const decided = () => {
+      const [, done, all] = /\[(\d+)\/(\d+) decided/.exec(output.at(-1) ?? "") ?? []
+      return done === undefined
+        ? output.some((line) => line.startsWith("thread:"))
+          ? 0
+          : -1
+        : Number(done) / Number(all)
+    }
     return {
-      working: Effect.repeat(Effect.andThen(Effect.sleep("5 millis"), isWorking), {
-        until: (yes) => yes,
-        times: 6000
-      }),
+      /** Waits until this share of the job is decided, or the job has ended. */
+      reached: (share: number) =>
+        Effect.repeat(
+          Effect.andThen(
+            Effect.sleep("2 millis"),
+            Effect.map(child.isRunning, (running) => !running || decided() >= share)
+          ),
+          { until: (yes) => yes, times: 300_000 }
+        ),
       kill: Effect.gen(function* () {
         const running = yield* child.isRunning
         if (running) yield* Effect.ignore(child.kill({ killSignal: "SIGKILL" }))
@@ -85,7 +119,7 @@ const spawn = Effect.fnUntraced(function* (main: string, directory: string) {
       }),
       finished: Effect.gen(function* () {
         const code = yield* child.exitCode
-        yield* Fiber.join(working)
+        yield* Fiber.join(reading)
         if (code !== 0) return yield* new JobFailed({ code, output: output.join("\n") })
       })
     }
@@ -95,11 +129,15 @@ const spawn = Effect.fnUntraced(function* (main: string, directory: string) {
 const standing = (journal: string) =>
   Stream.runCollect(Thread.events({ thread })).pipe(
     Effect.map(
-      (entries) => `${entries.length} entries, ${finishedTasks(entries.map(({ entry }) => entry)).length} tasks done`
+      (entries) =>
+        `${Progress.summary(progressOf(entries))}; ${entries.length} entries, ${finishedTasks(entries.map(({ entry }) => entry)).length} tasks done`
     ),
     Effect.catchTag("ThreadNotFound", () => Effect.succeed("not begun")),
     Effect.provide(SqliteJournal.layer({ filename: journal }))
   )
+
+const progressOf = (entries: ReadonlyArray<Entry.Sequenced>): Progress.Progress =>
+  entries.reduce((progress, entry) => Progress.update(progress, { _tag: "Journaled", ...entry }), Progress.empty)
 
 /** Every completion of a task, by its place. */
 const finishedTasks = (entries: ReadonlyArray<Entry.Entry>): ReadonlyArray<string> =>
@@ -116,16 +154,17 @@ const repeated = (items: ReadonlyArray<string>): ReadonlyArray<string> => {
   return items.filter((item) => seen.size === seen.add(item).size)
 }
 
-const prove = Effect.fnUntraced(function* (directory: string, kills: number) {
+/** Proves from database and journal of a finished job that nothing is lost and nothing doubled. */
+export const prove = Effect.fnUntraced(function* (directory: string, kills: number) {
   const path = yield* Path.Path
   const files = {
     journal: SqliteJournal.layer({ filename: path.join(directory, "journal.db") }),
     database: SqliteClient.layer({ filename: path.join(directory, "warehouse.db") })
   }
-  const { decisions, entries, products } = yield* Effect.gen(function* () {
+  const { decisions, entries, products, spentCents } = yield* Effect.gen(function* () {
     const state = yield* Thread.state(Restock, { thread })
     const journaled = yield* Stream.runCollect(Thread.events({ thread }))
-    return { ...state, entries: journaled.map(({ entry }) => entry) }
+    return { ...state, entries: journaled.map(({ entry }) => entry), spentCents: progressOf(journaled).spentCents }
   }).pipe(Effect.provide(files.journal))
   const orders = yield* Effect.flatMap(Warehouse, (warehouse) => warehouse.orders).pipe(
     Effect.provide(Layer.provide(Warehouse.layer, files.database))
@@ -145,6 +184,10 @@ const prove = Effect.fnUntraced(function* (directory: string, kills: number) {
     [
       "decisions that disagree with the orders",
       decisions.filter(({ order, sku }) => order !== orders.some((placed) => placed.sku === sku)).length
+    ],
+    [
+      "cents on which journal and database disagree",
+      Math.abs(spentCents - orders.reduce((sum, { costCents }) => sum + costCents, 0))
     ]
   ] as const
   yield* Console.log(

@@ -2,6 +2,7 @@
 import * as Option from "effect/Option"
 import type { Decision } from "./Restock.ts"
 import type { Order } from "./Warehouse.ts"
+import { fit, padEnd, padStart, width } from "./Width.ts"
 
 /** Cents as an amount of money. */
 export const euros = (cents: number): string =>
@@ -13,16 +14,14 @@ export const table = (
   rows: ReadonlyArray<ReadonlyArray<string>>,
   right: ReadonlySet<number> = new Set()
 ): string => {
-  const widths = header.map((title, index) => Math.max(title.length, ...rows.map((row) => row[index]?.length ?? 0)))
+  const widths = header.map((title, index) => Math.max(width(title), ...rows.map((row) => width(row[index] ?? ""))))
   const line = (row: ReadonlyArray<string>) =>
     row
-      .map((cell, index) => (right.has(index) ? cell.padStart(widths[index]!) : cell.padEnd(widths[index]!)))
+      .map((cell, index) => (right.has(index) ? padStart(cell, widths[index]!) : padEnd(cell, widths[index]!)))
       .join("  ")
       .trimEnd()
-  return [line(header), widths.map((width) => "─".repeat(width)).join("  "), ...rows.map(line)].join("\n")
+  return [line(header), widths.map((columns) => "─".repeat(columns)).join("  "), ...rows.map(line)].join("\n")
 }
-
-const shorten = (text: string, length: number) => (text.length > length ? `${text.slice(0, length - 1)}…` : text)
 
 /** The table of decisions, in the order of the products. */
 export const decisions = (list: ReadonlyArray<Decision>, orders: ReadonlyArray<Order>): string => {
@@ -31,7 +30,7 @@ export const decisions = (list: ReadonlyArray<Decision>, orders: ReadonlyArray<O
     ["SKU", "Product", "Order", "Supplier", "Units", "Amount", "Turns", "Why"],
     list.map(({ name, order, reasons, sku, supplierId, turns, units }) => [
       sku,
-      shorten(name, 28),
+      fit(name, 28),
       order ? "yes" : "no",
       supplierId ?? "",
       order ? String(units) : "",
@@ -40,7 +39,7 @@ export const decisions = (list: ReadonlyArray<Decision>, orders: ReadonlyArray<O
         onSome: ({ costCents }) => euros(costCents)
       }),
       String(turns),
-      shorten(reasons.join(" "), 48)
+      fit(reasons[0] ?? "", 72)
     ]),
     new Set([4, 5, 6])
   )

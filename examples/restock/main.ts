@@ -8,7 +8,7 @@ import { Models, Prices } from "@selvage/models"
 import { SqliteClient, SqliteJournal } from "@selvage/sqlite"
 import { Approval } from "@selvage/tools"
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
-import { CliError, Command, Flag, Prompt } from "effect/cli"
+import { CliConfig, CliError, CliOutput, Command, Flag, GlobalFlag, Prompt } from "effect/cli"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
@@ -21,19 +21,39 @@ import * as Stream from "effect/Stream"
 import * as Terminal from "effect/Terminal"
 import { crash } from "./Crash.ts"
 import * as Progress from "./Progress.ts"
-import { approvalAbove, PurchasingLive } from "./Purchasing.ts"
+import { approvalAbove, PlaceOrder, PurchasingLive } from "./Purchasing.ts"
 import * as Report from "./Report.ts"
 import { Advisor, Buyer, Restock } from "./Restock.ts"
 import { load, Warehouse } from "./Warehouse.ts"
 
 type Approve = "ask" | "all" | "none"
 
-/** The width of the terminal; `undefined` where there is none. */
-const columns = Effect.gen(function* () {
+/** The size of the terminal, asked for at each picture, for it may change; `undefined` where there is none. */
+const terminalSize = Effect.gen(function* () {
   const stdio = yield* Stdio.Stdio
   if (!(yield* stdio.stdoutIsTerminal)) return undefined
   const terminal = yield* Terminal.Terminal
-  return yield* terminal.columns
+  // A terminal that does not know its size says 0.
+  return Effect.all({
+    columns: Effect.map(terminal.columns, (columns) => columns || 80),
+    rows: Effect.map(terminal.rows, (rows) => rows || 24)
+  })
+})
+
+const decodeOrder = Schema.decodeUnknownOption(PlaceOrder.parametersSchema)
+
+/** What a person is asked: an order by its names and its amount, anything else as it is. */
+const questionText = Effect.fnUntraced(function* ({ params, tool }: Approval.Question) {
+  const raw = `Approve ${tool} ${JSON.stringify(params)}?`
+  const order = decodeOrder(params)
+  if (tool !== PlaceOrder.name || Option.isNone(order)) return raw
+  const { sku, supplierId, units } = order.value
+  const warehouse = yield* Warehouse
+  const product = yield* Effect.option(warehouse.product(sku))
+  const offers = yield* Effect.orElseSucceed(warehouse.offers(sku), () => [])
+  const offer = offers.find((other) => other.supplierId === supplierId)
+  if (Option.isNone(product) || offer === undefined || offer.unitPriceCents === null) return raw
+  return `Order ${units} × ${product.value.name} (${sku}) from ${offer.supplierName} for ${Report.euros(units * offer.unitPriceCents)}?`
 })
 
 const ApprovalQuestion = Schema.decodeUnknownOption(Approval.Question)
@@ -48,9 +68,9 @@ const answerAsks = Effect.fnUntraced(function* (thread: string, approve: Approve
     const approved =
       approve === "ask"
         ? yield* Prompt.Confirm({
-            message: `Approve ${approval.tool} ${JSON.stringify(approval.params)}?`,
+            message: yield* questionText(approval),
             initial: false
-          })
+          }).pipe(Effect.onError(() => Console.log("")))
         : approve === "all"
     yield* Thread.answer(Approval.ask(approval.call), {
       thread,
@@ -71,7 +91,7 @@ class Unanswerable extends Schema.TaggedError<Unanswerable>()("Unanswerable", {
 
 /** Runs the job to its end, answering what it asks in between. */
 const runJob = Effect.fnUntraced(function* (thread: string, approve: Approve) {
-  const width = yield* columns
+  const size = yield* terminalSize
   let progress = Progress.empty
   // The events of the past are folded too, so that the picture is right after a restart.
   let after = 0
@@ -83,7 +103,7 @@ const runJob = Effect.fnUntraced(function* (thread: string, approve: Approve) {
         })
       )
     )
-    progress = yield* Progress.show(events, width, progress)
+    progress = yield* Progress.show(events, size, progress)
     const asks = yield* Thread.asks({ thread })
     if (asks.length === 0) return
     yield* answerAsks(thread, approve, asks)
@@ -141,6 +161,10 @@ const flags = {
   ),
   approveAbove: Flag.Finite("approve-above").pipe(
     Flag.withDescription("The limit in euros above which an order needs approval"),
+    Flag.filter(
+      (limit) => limit >= 0,
+      () => "a limit of at least 0"
+    ),
     Flag.withDefault(1000)
   ),
   only: Flag.String("only").pipe(Flag.withDescription("Ask about this product (SKU) only"), Flag.optional),
@@ -150,11 +174,19 @@ const flags = {
   ),
   thread: Flag.String("thread").pipe(
     Flag.withDescription("The thread to run or go on with"),
+    Flag.filter(
+      (thread) => thread.trim().length > 0,
+      () => "a name that is not empty"
+    ),
     Flag.withDefault("restock")
   ),
   directory: Flag.String("directory").pipe(
     Flag.withDescription("Where the database and the journal are kept"),
     Flag.withDefault(".selvage")
+  ),
+  data: Flag.String("data").pipe(
+    Flag.withDescription("Where the CSV files are (default: those of the example)"),
+    Flag.optional
   ),
   fresh: Flag.Boolean("fresh").pipe(
     Flag.withDescription("Start over: forget database and journal"),
@@ -164,13 +196,30 @@ const flags = {
     Flag.withDescription("Kill the job at random moments and prove that nothing is lost or doubled"),
     Flag.withDefault(false)
   ),
-  kills: Flag.Int("kills").pipe(Flag.withDescription("With --crash: how many times"), Flag.withDefault(6))
+  kills: Flag.Int("kills").pipe(
+    Flag.withDescription("With --crash: how many times"),
+    Flag.filter(
+      (kills) => kills >= 1 && kills <= 1000,
+      () => "a number from 1 to 1000"
+    ),
+    Flag.withDefault(6)
+  )
 }
 
-class PromptWithoutProduct extends Schema.TaggedError<PromptWithoutProduct>()("PromptWithoutProduct", {}) {
+class WrongUse extends Schema.TaggedError<WrongUse>()("WrongUse", { reason: Schema.String }) {
   override get message() {
-    return "--prompt needs --only SKU: say which product it is about."
+    return this.reason
   }
+}
+
+// A wrong use gets one clear message; the whole help would push it off the screen.
+const presenter: CliOutput.Presenter = {
+  present: (event) =>
+    event._tag !== "InvalidInvocation"
+      ? CliOutput.defaultPresenter.present(event)
+      : Console.error(
+          `${event.errors.map(({ message }) => message.replaceAll(/\s*\n\s*/g, " ")).join("\n")}\nSee demo --help`
+        )
 }
 
 const command = Command.make("demo", flags, (options) =>
@@ -179,10 +228,16 @@ const command = Command.make("demo", flags, (options) =>
     const path = yield* Path.Path
     const here = yield* path.fromFileUrl(new URL(".", import.meta.url))
     const stdio = yield* Stdio.Stdio
-    if (Option.isSome(options.prompt) && Option.isNone(options.only)) return yield* new PromptWithoutProduct()
-    if (options.crash) return yield* crash({ main: path.join(here, "main.ts"), kills: options.kills })
+    const data = Option.getOrElse(options.data, () => path.join(here, "data"))
     const interactive = (yield* stdio.stdinIsTerminal) && (yield* stdio.stdoutIsTerminal)
     const approve = Option.getOrElse(options.approve, (): Approve => (interactive ? "ask" : "none"))
+    if (Option.isSome(options.prompt) && Option.isNone(options.only)) {
+      return yield* new WrongUse({ reason: "--prompt needs --only SKU: say which product it is about." })
+    }
+    if (approve === "ask" && !interactive && !options.crash) {
+      return yield* new WrongUse({ reason: "--approve ask needs a terminal: use --approve all or --approve none." })
+    }
+    if (options.crash) return yield* crash({ main: path.join(here, "main.ts"), data, kills: options.kills })
     const files = {
       database: path.join(options.directory, "warehouse.db"),
       journal: path.join(options.directory, "journal.db")
@@ -195,7 +250,7 @@ const command = Command.make("demo", flags, (options) =>
     yield* fs.makeDirectory(options.directory, { recursive: true })
 
     const program = Effect.gen(function* () {
-      const report = yield* load(path.join(here, "data"))
+      const report = yield* load(data)
       const models = yield* Models.Models
       const model = yield* models.description("smart")
       yield* Console.log(
@@ -228,7 +283,15 @@ const program = Effect.gen(function* () {
   Effect.catch((error) =>
     CliError.isCliError(error)
       ? exit(2)
-      : Effect.andThen(Console.error(error instanceof Error ? error.message : String(error)), exit(1))
+      : Effect.andThen(
+          Console.error(error instanceof Error ? error.message : String(error)),
+          exit(error instanceof WrongUse ? 2 : 1)
+        )
+  ),
+  Effect.provideService(CliOutput.Presenter, presenter),
+  Effect.provideService(
+    CliConfig.CliConfig,
+    CliConfig.make({ builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions] })
   ),
   Effect.provide(NodeServices.layer)
 )

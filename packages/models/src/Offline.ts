@@ -39,6 +39,7 @@ import { fill, nothing } from "./internal/fill.ts"
 import * as Knowledge from "./internal/knowledge.ts"
 import { repair } from "./internal/repair.ts"
 import * as Report from "./internal/report.ts"
+import { readsOf } from "./internal/tools.ts"
 import { hash } from "./internal/words.ts"
 
 /** The name under which the model appears in response metadata. */
@@ -110,7 +111,12 @@ const validCalls = Effect.fnUntraced(function* (group: ReadonlyArray<Call>, conv
   return valid
 })
 
-const structured = Effect.fnUntraced(function* (schema: Schema.Top, conversation: Conversation, now: number) {
+const structured = Effect.fnUntraced(function* (
+  schema: Schema.Top,
+  tools: LanguageModel.ProviderOptions["tools"],
+  conversation: Conversation,
+  now: number
+) {
   const { codec, jsonSchema } = yield* Effect.try({
     try: () => codecTransformer(schema),
     catch: (cause) =>
@@ -123,7 +129,9 @@ const structured = Effect.fnUntraced(function* (schema: Schema.Top, conversation
       })
   })
   const facts = collect(conversation, conversation.observations)
-  const informed = fill(jsonSchema, Knowledge.forOutput({ conversation, facts, now }))
+  // Whatever may be called now, the value tells why what was asked for was not called before.
+  const { notes } = decide(conversation, { tools, required: false, only: undefined }, now)
+  const informed = fill(jsonSchema, Knowledge.forOutput({ conversation, facts, now, notes, reads: readsOf(tools) }))
   const plain = fill(jsonSchema, nothing)
   for (const candidate of [informed, plain]) {
     const value = yield* repair(codec, candidate?.value ?? null)
@@ -162,7 +170,7 @@ const turn = Effect.fnUntraced(function* (options: LanguageModel.ProviderOptions
   })
   const text =
     options.responseFormat.type === "json"
-      ? yield* structured(options.responseFormat.schema, conversation, now)
+      ? yield* structured(options.responseFormat.schema, options.tools, conversation, now)
       : parts.length > 0
         ? ""
         : Report.answer(conversation, collect(conversation, conversation.observations), decision.notes)

@@ -102,20 +102,31 @@ describe("Offline", () => {
 
     it.effect("does not order what is not needed or cannot be had, and says so in the decision", () =>
       Effect.gen(function* () {
-        for (const over of [
-          { forecast_demand: { suggestedUnits: 0, daysUntilStockout: 90 } },
-          { list_offers: [] },
-          { check_stock: { sku: "SKU-0042", onHand: 0, discontinued: true } }
-        ]) {
+        for (const [over, because] of [
+          [
+            { forecast_demand: { suggestedUnits: 0, daysUntilStockout: 90 } },
+            "forecast_demand says suggestedUnits 0; nothing was found for units"
+          ],
+          [{ forecast_demand: { suggestedUnits: null } }, "forecast_demand says suggestedUnits unknown"],
+          [{ list_offers: [] }, "list_offers found nothing; nothing was found for supplierId"],
+          [{ check_stock: { sku: "SKU-0042", onHand: 0, discontinued: true } }, "check_stock says discontinued true"]
+        ] as const) {
           const run = yield* converse(Purchasing, warehouse(over), prompt("Restock SKU-0042"))
           assert.notInclude(
             run.calls.map((call) => call.name),
             "place_order"
           )
-          const decision = yield* LanguageModel.generateObject({ prompt: run.prompt, schema: Decision })
+          const decision = yield* LanguageModel.generateObject({
+            prompt: run.prompt,
+            schema: Decision,
+            toolkit: yield* Purchasing,
+            toolChoice: "none",
+            disableToolCallResolution: true
+          })
           assert.deepInclude(decision.value, { order: false, supplierId: null, units: 0 })
+          assert.include(decision.value.reasons[0], `was not called: ${because}`)
         }
-      }).pipe(Effect.provide(Offline.layer))
+      }).pipe(Effect.provide([Offline.layer, Purchasing.toLayer(warehouse())]))
     )
 
     it.effect("answers a question without acting, and obeys a request not to act", () =>

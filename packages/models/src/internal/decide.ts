@@ -8,10 +8,11 @@ import { canonical, type Conversation, type Observation } from "./conversation.t
 import * as Extract from "./extract.ts"
 import { collect } from "./facts.ts"
 import { fill, type Filled, type Json, nothing } from "./fill.ts"
+import { obstacles } from "./grounds.ts"
 import * as Knowledge from "./knowledge.ts"
-import { isUnusable } from "./select.ts"
+import { unusableBy } from "./select.ts"
 import { isAsked, type Known, know, relevance } from "./tools.ts"
-import { contentStems, stems } from "./words.ts"
+import { affirmedStems, contentStems, stems } from "./words.ts"
 
 /** A call to make. */
 export interface Call {
@@ -77,6 +78,8 @@ export const decide = (conversation: Conversation, choice: Choice, now: number):
     conversation.observations.map((observation) => `${observation.tool}${canonical(observation.params)}`)
   )
   const said = contentStems(`${conversation.said}\n${conversation.instructions}`)
+  // What the words forbid is not what they are about.
+  const affirmed = affirmedStems(`${conversation.said}\n${conversation.instructions}`)
   const request = conversation.request
   const knownTools = choice.tools
     .filter((tool) => choice.only === undefined || tool.name === choice.only)
@@ -152,20 +155,21 @@ export const decide = (conversation: Conversation, choice: Choice, now: number):
           if (before.status === "pending") notes.push(`${known.name} waits for its result or its approval`)
           return []
         }
-        const holding = observations.find(
-          (observation) =>
-            observation.status === "done" &&
-            Predicate.isObject(observation.result) &&
-            !Array.isArray(observation.result) &&
-            isUnusable(observation.result as Json, said)
-        )
+        const holding = observations
+          .filter(({ status }) => status === "done")
+          .map(({ result, tool }) => ({ tool, mark: unusableBy(asJson(result), affirmed) }))
+          .find(({ mark }) => mark !== undefined)
         const subject = target === undefined ? "" : ` for ${target.value}`
         if (holding !== undefined) {
-          notes.push(`${known.name}${subject}: ${holding.tool} says that it cannot be used`)
+          notes.push(`${known.name}${subject} was not called: ${holding.tool} says ${holding.mark}`)
           return []
         }
         if (filled === undefined || filled.missing.length > 0) {
-          notes.push(`${known.name}${subject}: nothing was found for ${filled?.missing.join(", ") ?? "its parameters"}`)
+          const against = obstacles(observations, collect(conversation, observations).choices, affirmed).slice(0, 2)
+          const missing = `nothing was found for ${filled?.missing.join(", ") ?? "its parameters"}`
+          notes.push(
+            `${known.name}${subject} was not called: ${against.length > 0 ? `${against.join(", ")}; ` : ""}${missing}`
+          )
           return []
         }
         return fresh(known, filled.value) ? [{ tool: known.tool, name: known.name, params: filled.value }] : []

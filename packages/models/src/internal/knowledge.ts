@@ -6,8 +6,8 @@ import type { Conversation } from "./conversation.ts"
 import * as Extract from "./extract.ts"
 import { type Fact, type Facts, find, findList } from "./facts.ts"
 import { type Answer, type Leaf, type Source } from "./fill.ts"
+import { grounds as groundsOf } from "./grounds.ts"
 import { findings } from "./report.ts"
-import { readsByName } from "./tools.ts"
 import { bestLikeness, contentStems, likeness, nameScore, related, splitWords, stem, stems } from "./words.ts"
 
 /** What a source is made of. */
@@ -211,6 +211,8 @@ const prose = new Set(
   )
 )
 const grounds = new Set(stems("reason rationale justification why explanation"))
+/** Fields that ask what decided a matter. */
+const deciding = new Set([...grounds, ...stems("reasoning note")])
 const outcomes: ReadonlyArray<readonly [status: string, words: ReadonlyArray<string>]> = [
   ["done", stems("done success succeeded completed approved accepted yes ok")],
   ["denied", stems("denied rejected declined refused")],
@@ -219,16 +221,24 @@ const outcomes: ReadonlyArray<readonly [status: string, words: ReadonlyArray<str
   ["none", stems("skipped skip none hold unchanged nothing no ignored")]
 ]
 
+/** What a structured output is made of. */
+export interface OutputKnowledge extends Knowledge {
+  /** Why actions that were asked for were not taken. */
+  readonly notes: ReadonlyArray<string>
+  /** Whether a tool only reads. */
+  readonly reads: (tool: string) => boolean
+}
+
 /** Answers for the fields of a structured output. */
-export const forOutput = (knowledge: Knowledge): Source => {
-  const { conversation, facts, now } = knowledge
+export const forOutput = ({ conversation, facts, notes, now, reads }: OutputKnowledge): Source => {
   const known = said(conversation)
   const actions = conversation.observations
     .map((observation, index) => ({ observation, index, words: stems(observation.tool) }))
-    .filter(({ observation }) => !readsByName(observation.tool))
+    .filter(({ observation }) => !reads(observation.tool))
   const latest = actions.at(-1)
   const acted = new Set(actions.filter(({ observation }) => observation.status === "done").map(({ index }) => index))
-  const sentences = () => findings(conversation, facts)
+  const sentences = (head: string) =>
+    deciding.has(head) ? groundsOf(conversation, facts, notes, reads) : findings(conversation, facts)
 
   const isAction = (words: ReadonlyArray<string>) =>
     actions.filter((action) => words.some((word) => action.words.some((other) => related(word, other))))
@@ -246,7 +256,7 @@ export const forOutput = (knowledge: Knowledge): Source => {
       if (fact !== undefined) return { value: fact.value, weight: 1 }
       const head = wanted.words.at(-1) ?? ""
       if (leaf.type === "string" && prose.has(head)) {
-        const lines = sentences()
+        const lines = sentences(head)
         return { value: lines.length > 0 ? lines.join(". ") : conversation.said.trim(), weight: 0.5 }
       }
       const found = fromText(leaf, wanted, conversation.said, now)
@@ -274,7 +284,7 @@ export const forOutput = (knowledge: Knowledge): Source => {
       if (list !== undefined) return itemsFrom(list.items, source)
       if (items.type !== undefined && items.type !== "string") return undefined
       const head = leaf.words.at(-1) ?? ""
-      if (prose.has(head)) return sentences().map((value) => ({ value, weight: 0.8 }))
+      if (prose.has(head)) return sentences(head).map((value) => ({ value, weight: 0.8 }))
       const values = Extract.many(wantedOf(leaf), conversation.said)
       return values.length > 0 ? values.map((value) => ({ value, weight: 0.8 })) : undefined
     },

@@ -5,12 +5,16 @@ import * as Predicate from "effect/Predicate"
 import type { Conversation, Observation } from "./conversation.ts"
 import type { Facts } from "./facts.ts"
 
-const cut = (text: string, length: number): string => (text.length > length ? `${text.slice(0, length - 1)}…` : text)
+/** A text of at most that length. */
+export const cut = (text: string, length: number): string =>
+  text.length > length ? `${text.slice(0, length - 1)}…` : text
 
-const brief = (value: unknown): string => {
+/** A value in a few words. */
+export const brief = (value: unknown): string => {
   if (value === null || value === undefined) return "nothing"
   if (typeof value === "string") return cut(value, 200)
   if (Array.isArray(value)) {
+    if (value.length === 0) return "none"
     const scalars = value.every((item) => !Predicate.isObject(item))
     return scalars && value.length <= 10 ? cut(value.map(brief).join(", "), 200) : `${value.length} entries`
   }
@@ -25,7 +29,8 @@ const brief = (value: unknown): string => {
   return String(value)
 }
 
-const call = (observation: Observation): string =>
+/** A call as it was made. */
+export const call = (observation: Observation): string =>
   `${observation.tool}(${cut(brief(observation.params), 120).replace(/^nothing$/, "")})`
 
 /** One sentence on a call. */

@@ -116,20 +116,24 @@ const mentionCount = (element: JsonObject, text: string): number => {
   return count
 }
 
-/** Whether an object says about itself that it cannot be used. */
-export const isUnusable = (element: JsonObject, words: Iterable<string>): boolean => {
+/** What an object says about itself that means it cannot be used, as its name and value. */
+export const unusableBy = (element: JsonObject, words: Iterable<string>): string | undefined => {
   const said = new Set(words)
   for (const [key, value] of Object.entries(element)) {
     const names = splitWords(key)
     if (typeof value === "boolean") {
-      if (value && names.some((name) => unusable.has(name) && !said.has(stem(name)))) return true
-      if (!value && names.some((name) => usable.has(name))) return true
+      if (value && names.some((name) => unusable.has(name) && !said.has(stem(name)))) return `${key} true`
+      if (!value && names.some((name) => usable.has(name))) return `${key} false`
     } else if (typeof value === "string" && names.at(-1) === "status") {
-      if (unusable.has(value.toLowerCase()) && !said.has(stem(value.toLowerCase()))) return true
+      if (unusable.has(value.toLowerCase()) && !said.has(stem(value.toLowerCase()))) return `${key} ${value}`
     }
   }
-  return false
+  return undefined
 }
+
+/** Whether an object says about itself that it cannot be used. */
+export const isUnusable = (element: JsonObject, words: Iterable<string>): boolean =>
+  unusableBy(element, words) !== undefined
 
 const propertyFor = (elements: ReadonlyArray<JsonObject>, about: ReadonlyArray<string>): string | undefined => {
   let best: { readonly key: string; readonly score: number } | undefined

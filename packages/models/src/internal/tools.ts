@@ -68,6 +68,12 @@ export const know = (tool: Tool.Any): Known | undefined => {
   }
 }
 
+/** Tells of a name whether its tool only reads: by the tool if it is one of these, else by the name. */
+export const readsOf = (tools: ReadonlyArray<Tool.Any>): ((name: string) => boolean) => {
+  const known = new Map(tools.map((tool) => [tool.name, know(tool)?.readonly]))
+  return (name) => known.get(name) ?? readsByName(name)
+}
+
 const before = new Set([
   "|",
   "please",

@@ -151,6 +151,15 @@ const negators = new Set([
 export const isNegated = (words: ReadonlyArray<string>, index: number): boolean =>
   words.slice(Math.max(0, index - 4), index).some((word) => negators.has(word))
 
+/** The stems of a text that carry meaning, without those that it denies (`do not order a discontinued product`). */
+export const affirmedStems = (text: string): Set<string> =>
+  new Set(
+    sentences(text).flatMap((sentence) => {
+      const words = splitWords(sentence)
+      return words.filter((word, index) => !stopWords.has(word) && !isNegated(words, index)).map(stem)
+    })
+  )
+
 /** A short, stable hash (FNV-1a) for identifiers that must be the same in every run. */
 export const hash = (text: string): string => {
   let value = 0x811c9dc5
