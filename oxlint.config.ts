@@ -4,9 +4,10 @@ import { defineConfig, type OxlintOverride } from "oxlint"
 export const boundaries: Readonly<Record<string, ReadonlyArray<string>>> = {
   core: [],
   sqlite: ["core"],
+  postgres: ["core"],
   openai: [],
   anthropic: [],
-  models: ["openai", "anthropic"],
+  models: ["core", "openai", "anthropic"],
   tools: ["core"],
   agent: ["core", "tools"],
   testing: ["core", "tools"],

@@ -11,7 +11,9 @@ export interface Sample {
   readonly size?: number | undefined
   /** What the process handed to `write` while the workload ran (Linux only). */
   readonly written?: number | undefined
-  /** Times of single turns, where the workload has them. */
+  /** Bytes of a minified bundle. */
+  readonly bundle?: number | undefined
+  /** Times of an early and of a late turn, or of a task among few and among many. */
   readonly early?: number | undefined
   readonly late?: number | undefined
   /** Peak resident memory of the process. */
@@ -33,12 +35,14 @@ export const time = async (work: () => Promise<unknown>): Promise<number> => {
   return performance.now() - start
 }
 
-/** The first run, and the median of `repeats` more. */
+/** The first run, and the median of `repeats` more; `profile.ts` has its own number of them. */
 export const firstAndWarm = async (work: () => Promise<unknown>, repeats: number): Promise<Sample> => {
+  const asked = process.env["SELVAGE_BENCH_REPEATS"]
+  const count = asked === undefined ? repeats : Number(asked)
   const ms = await time(work)
   const more: Array<number> = []
-  for (let index = 0; index < repeats; index++) more.push(await time(work))
-  return { ms, warm: median(more) }
+  for (let index = 0; index < count; index++) more.push(await time(work))
+  return { ms, warm: more.length === 0 ? undefined : median(more) }
 }
 
 /** Times `work` on a store and then measures what it left on disk once `close` is done. */

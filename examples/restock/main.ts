@@ -147,9 +147,9 @@ const only = Effect.fnUntraced(function* (sku: string, prompt: Option.Option<str
 })
 
 const threadsOf = (sku: string) =>
-  Effect.map(
-    Effect.flatMap(Effect.service(Journal.Journal), (journal) => journal.threads),
-    (threads) => threads.filter(({ thread }) => thread.startsWith(`ask-${sku}-`)).length
+  Stream.unwrap(Effect.map(Effect.service(Journal.Journal), (journal) => journal.threads())).pipe(
+    Stream.filter(({ thread }) => thread.startsWith(`ask-${sku}-`)),
+    Stream.runCount
   )
 
 const flags = {

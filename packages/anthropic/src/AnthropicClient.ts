@@ -2,16 +2,33 @@
  * The connection to the Anthropic API: the official `@anthropic-ai/sdk` client, set up so that everything it does is ours to decide.
  *
  * - It never retries. A retry is a schedule around the call, and two layers of retries multiply.
- * - It never holds the API key. The key stays `Redacted` and the SDK asks for it request by request, so printing the client shows none.
+ * - It never holds the API key, nor a header's secret. They stay `Redacted` and are put into each request, so printing the client shows none.
  * - It writes nothing to the console and makes no spans of its own; `effect/ai` traces the calls.
+ * - It reads nothing from the process environment. What the SDK takes from there by itself, `ANTHROPIC_CUSTOM_HEADERS` among it, is turned
+ *   off; {@link customHeaders} reads that variable for those who want it.
+ *
+ * ```ts
+ * import * as Config from "effect/Config"
+ * import { AnthropicClient } from "@selvage/anthropic"
+ *
+ * // A gateway with a key and headers of its own.
+ * export const gateway = AnthropicClient.layerConfig({
+ *   apiKey: Config.Redacted("GATEWAY_KEY"),
+ *   baseUrl: Config.String("GATEWAY_URL"),
+ *   headers: AnthropicClient.customHeaders()
+ * })
+ * ```
  *
  * **Gotchas**
  *
- * - The SDK itself still reads `ANTHROPIC_CUSTOM_HEADERS` from the process environment and offers no way to turn that off.
+ * - A proxy is a dispatcher of `fetchOptions` (`new ProxyAgent(…)` of `undici`), or Node's own with `NODE_USE_ENV_PROXY=1`.
+ * - `timeout` ends with the response's headers. A body that falls silent is cut by Node's `fetch` after five minutes, which becomes a
+ *   `NetworkError`; `Stream.timeout` is for less.
+ * - A copy made with `sdk.withOptions` reads the environment again.
  * - A key that is empty, or cannot be sent in a header, fails each call with `AuthenticationError`; `layerConfig` reports an unset or empty
  *   variable earlier, as a `ConfigError` when the layer is built.
  */
-import Anthropic from "@anthropic-ai/sdk"
+import Anthropic, { type ClientOptions } from "@anthropic-ai/sdk"
 import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Context from "effect/Context"
@@ -19,14 +36,18 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
-import { UnusableApiKey } from "./internal/errors.ts"
+import { UnusableApiKey, UnusableHeader } from "./internal/errors.ts"
 
 /** Where requests go when no `baseUrl` is given. */
 export const defaultBaseUrl = "https://api.anthropic.com"
 
 /** How long to wait for the first byte of an answer when no `timeout` is given. */
 export const defaultTimeout: Duration.Duration = Duration.minutes(10)
+
+/** Headers for every request. What is `Redacted` is kept out of errors, like the key. */
+export type Headers = Readonly<Record<string, string | Redacted.Redacted>>
 
 /** How to reach the API. */
 export interface Options {
@@ -36,15 +57,19 @@ export interface Options {
   readonly baseUrl?: string | undefined
   /** How long to wait for response headers; 10 minutes when absent. Bound a whole call with `Effect.timeout`. */
   readonly timeout?: Duration.Input | undefined
+  /** Sent with every request, over the SDK's own of the same name. */
+  readonly headers?: Headers | undefined
   /** The `fetch` to send with; the global one when absent. */
   readonly fetch?: typeof globalThis.fetch | undefined
+  /** Passed to `fetch`, for a dispatcher (a proxy, a connection pool) or TLS. */
+  readonly fetchOptions?: ClientOptions["fetchOptions"]
 }
 
 /** What the service offers. */
 export interface Service {
   /** The official client. Its `apiKey` is null: it asks for the key with each request. */
   readonly sdk: Anthropic
-  /** Replaces the API key in a text, for text that came from outside and goes into an error. */
+  /** Replaces the API key and secret headers in a text, for text that came from outside and goes into an error. */
   readonly redact: (text: string) => string
 }
 
@@ -54,9 +79,35 @@ export class AnthropicClient extends Context.Service<AnthropicClient, Service>()
 // What a header value may hold. Anything else makes `fetch` throw an error whose message quotes the value.
 const sendable = /^[\x21-\x7e]+$/
 
+type Middleware = NonNullable<ClientOptions["middleware"]>[number]
+
+const plain = (value: string | Redacted.Redacted): string =>
+  (Redacted.isRedacted(value) ? Redacted.value(value) : value).trim()
+
+const sending =
+  (headers: Headers): Middleware =>
+  (request, next) => {
+    for (const [name, value] of Object.entries(headers)) {
+      try {
+        request.headers.set(name, plain(value))
+      } catch {
+        throw new UnusableHeader(name)
+      }
+    }
+    return next(request)
+  }
+
+// The SDK's constructor adds the headers of `ANTHROPIC_CUSTOM_HEADERS` to its copy of the options and has no switch for it. We give it none
+// of our own there, so what there is came from the environment.
+const forgetEnvironment = (sdk: Anthropic): void => {
+  const options: unknown = Reflect.get(sdk, "_options")
+  if (Predicate.isObject(options)) Reflect.deleteProperty(options, "defaultHeaders")
+}
+
 /** Builds the client. Nothing is sent until the first call. */
 export const make = (options: Options): Service => {
   const currentKey = () => Redacted.value(options.apiKey).trim()
+  const headers = options.headers ?? {}
   const sdk = new Anthropic({
     apiKey: async () => {
       const key = currentKey()
@@ -71,14 +122,18 @@ export const make = (options: Options): Service => {
     maxRetries: 0,
     logLevel: "off",
     openTelemetry: false,
-    fetch: options.fetch
+    fetch: options.fetch,
+    fetchOptions: options.fetchOptions,
+    middleware: Object.keys(headers).length === 0 ? [] : [sending(headers)]
   })
+  forgetEnvironment(sdk)
+  const secretHeaders = Object.values(headers).filter((value) => Redacted.isRedacted(value))
   return AnthropicClient.of({
     sdk,
-    redact: (text) => {
-      const key = currentKey()
-      return key === "" ? text : text.replaceAll(key, "<redacted>")
-    }
+    redact: (text) =>
+      [currentKey(), ...secretHeaders.map(plain)]
+        .filter((secret) => secret !== "")
+        .reduce((clean, secret) => clean.replaceAll(secret, "<redacted>"), text)
   })
 }
 
@@ -93,8 +148,32 @@ export interface ConfigOptions {
   /** `ANTHROPIC_BASE_URL` when absent, which may be unset. */
   readonly baseUrl?: Config.Config<string> | undefined
   readonly timeout?: Config.Config<Duration.Duration> | undefined
+  /** None when absent; {@link customHeaders} reads them as the SDK would. */
+  readonly headers?: Config.Config<Headers> | undefined
   readonly fetch?: typeof globalThis.fetch | undefined
+  readonly fetchOptions?: ClientOptions["fetchOptions"]
 }
+
+/** Headers from a variable with a line `Name: value` for each, as the SDK reads `ANTHROPIC_CUSTOM_HEADERS`. None when it is not set. */
+export const customHeaders = (variable = "ANTHROPIC_CUSTOM_HEADERS"): Config.Config<Headers> =>
+  Config.Redacted(variable).pipe(
+    Config.option,
+    Config.map(
+      Option.match({
+        onNone: () => ({}),
+        onSome: (text) =>
+          Object.fromEntries(
+            Redacted.value(text)
+              .split("\n")
+              .filter((line) => line.includes(":"))
+              .map((line) => {
+                const colon = line.indexOf(":")
+                return [line.slice(0, colon).trim(), Redacted.make(line.slice(colon + 1).trim())]
+              })
+          )
+      })
+    )
+  )
 
 /** A layer over configuration: `ANTHROPIC_API_KEY` and, when set, `ANTHROPIC_BASE_URL`, unless told otherwise. */
 export const layerConfig = (options: ConfigOptions = {}): Layer.Layer<AnthropicClient, Config.ConfigError> =>
@@ -113,6 +192,8 @@ export const layerConfig = (options: ConfigOptions = {}): Layer.Layer<AnthropicC
         ? Config.String("ANTHROPIC_BASE_URL").pipe(Config.option, Config.map(Option.getOrUndefined))
         : options.baseUrl
       const timeout = yield* options.timeout ?? Config.succeed(defaultTimeout)
-      return make({ apiKey, baseUrl: baseUrl?.trim() || undefined, timeout, fetch: options.fetch })
+      const headers = yield* options.headers ?? Config.succeed({})
+      const { fetch, fetchOptions } = options
+      return make({ apiKey, baseUrl: baseUrl?.trim() || undefined, timeout, headers, fetch, fetchOptions })
     })
   )

@@ -1,2 +1,6 @@
 export * as AnthropicClient from "./AnthropicClient.ts"
 export * as AnthropicLanguageModel from "./AnthropicLanguageModel.ts"
+export * as AnthropicOptions from "./AnthropicOptions.ts"
+export * as AnthropicTokens from "./AnthropicTokens.ts"
+export * as AnthropicTool from "./AnthropicTool.ts"
+export * as AnthropicToolSchema from "./AnthropicToolSchema.ts"

@@ -443,6 +443,41 @@ describe("the answer", () => {
     })
   )
 
+  it.effect("leaves out a streamed call that the limit cut before its arguments began", () =>
+    Effect.gen(function* () {
+      const [start, , stop] = cutCall
+      const server = yield* serveSse(sse([started, start!, stop!, ...stopped("max_tokens")]))
+      const parts = yield* LanguageModel.streamText({ prompt: "hi", toolkit: tools }).pipe(
+        Stream.runCollect,
+        Effect.provide(handlers),
+        against(server.url)
+      )
+      assert.deepStrictEqual(types(parts), ["response-metadata", "tool-params-start", "tool-params-end", "finish"])
+    })
+  )
+
+  it.effect("keeps the calls before the one that the limit cut", () =>
+    Effect.gen(function* () {
+      const at = (index: number, event: any) => ({ ...event, index })
+      const whole = [
+        at(0, { ...cutCall[0], content_block: { type: "tool_use", id: "t0", name: "check_stock", input: {} } }),
+        { type: "content_block_delta", index: 0, delta: { type: "input_json_delta", partial_json: '{"sku":"A"}' } },
+        { type: "content_block_stop", index: 0 }
+      ]
+      const cut = cutCall.map((event) => at(1, event))
+      const server = yield* serveSse(sse([started, ...whole, ...cut, ...stopped("max_tokens")]))
+      const parts = yield* LanguageModel.streamText({
+        prompt: "hi",
+        toolkit: tools,
+        disableToolCallResolution: true
+      }).pipe(Stream.runCollect, Effect.provide(handlers), against(server.url))
+      assert.deepStrictEqual(
+        parts.flatMap((part) => (part.type === "tool-call" ? [part.id] : [])),
+        ["t0"]
+      )
+    })
+  )
+
   it.effect("reports tool arguments that are not JSON", () =>
     Effect.gen(function* () {
       const server = yield* serveSse(sse([started, ...cutCall, ...stopped("tool_use")]))

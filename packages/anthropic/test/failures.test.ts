@@ -187,6 +187,52 @@ describe("broken answers", () => {
     )
   }
 
+  const html = { "content-type": "text/html" }
+  const json = { "content-type": "application/json" }
+  const odd = [
+    ["a page of HTML with status 200", 200, html, "<h1>Sign in</h1>", "InvalidResponseError", "NetworkError"],
+    ["an empty body", 200, json, "", "InvalidResponseError", "NetworkError"],
+    ["an empty body of no type", 200, {}, "", "InvalidResponseError", "NetworkError"],
+    ["no content", 204, {}, undefined, "InvalidResponseError", "InvalidResponseError"],
+    ["an answer in JSON that is not one", 200, json, "[]", "InvalidResponseError", "NetworkError"],
+    ["a redirect to nowhere", 302, {}, "", "UnknownError", "UnknownError"],
+    ["a page of HTML with status 503", 503, html, "<h1>Down</h1>", "InternalProviderError", "InternalProviderError"],
+    ["an empty body with status 429", 429, {}, "", "RateLimitError", "RateLimitError"],
+    ["an empty body with status 408", 408, {}, "", "InternalProviderError", "InternalProviderError"]
+  ] as const
+  for (const [name, status, headers, body, whole, streamed] of odd) {
+    it.effect(`${name} is ${whole}, and in place of a stream ${streamed}`, () =>
+      Effect.gen(function* () {
+        const server = yield* serve((response) => response.writeHead(status, headers).end(body))
+        assert.strictEqual((yield* reasonOf(ask, server.url))._tag, whole)
+        assert.strictEqual((yield* reasonOf(askStreaming, server.url))._tag, streamed)
+      })
+    )
+  }
+
+  it.effect("events and deltas that nobody knows, and lines that are no events, are survived", () =>
+    Effect.gen(function* () {
+      const unknown = [
+        ": a comment\n\n",
+        "retry: 10\n\n",
+        sse([{ type: "of_a_later_date" }]),
+        "event: message_delta\n\n",
+        `event: content_block_delta\ndata: ${JSON.stringify({
+          type: "content_block_delta",
+          index: 0,
+          delta: { type: "of_a_later_date" }
+        })}\n\n`
+      ].join("")
+      const [start, delta, stop] = textBlock("Hi")
+      const server = yield* serveSse(sse([started, start!]) + unknown + sse([delta!, stop!, ...stopped("end_turn")]))
+      const parts = yield* askStreaming.pipe(against(server.url))
+      assert.deepStrictEqual(
+        parts.flatMap((part) => (part.type === "text-delta" ? [part.delta] : [])),
+        ["Hi"]
+      )
+    })
+  )
+
   it.effect("a page of HTML from a proxy is reported by its status", () =>
     Effect.gen(function* () {
       const server = yield* serve((response) =>

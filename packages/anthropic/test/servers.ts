@@ -38,7 +38,13 @@ const readBody = async (request: IncomingMessage) => {
 }
 
 /** A server that records requests and lets the handler answer. */
-export const serve = (handler: (response: ServerResponse, request: IncomingMessage) => void) =>
+export const serve = (
+  handler: (
+    response: ServerResponse,
+    request: IncomingMessage,
+    received: { readonly body: any; readonly count: number }
+  ) => void
+) =>
   Effect.acquireRelease(
     Effect.promise(
       () =>
@@ -47,7 +53,7 @@ export const serve = (handler: (response: ServerResponse, request: IncomingMessa
           const server = createServer((request, response) => {
             void readBody(request).then((body) => {
               received.push({ headers: request.headers, path: request.url ?? "", body })
-              handler(response, request)
+              handler(response, request, { body, count: received.length })
             })
           })
           server.listen(0, "127.0.0.1", () => {

@@ -10,6 +10,7 @@ import * as GlobalFlag from "effect/cli/GlobalFlag"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import { graph } from "./GraphCommand.ts"
+import { journal } from "./JournalCommands.ts"
 import * as Output from "./Output.ts"
 import { root } from "./Root.ts"
 import { events, fork, show, state, threads } from "./ThreadCommands.ts"
@@ -21,7 +22,7 @@ export const version = "0.1.0"
 export type ExitCode = 0 | 1 | 2
 
 /** The command with all its parts. */
-export const command = root.pipe(Command.withSubcommands([threads, show, events, state, fork, graph]))
+export const command = root.pipe(Command.withSubcommands([threads, show, events, state, fork, graph, journal]))
 
 // A wrong use gets one clear message; the whole help would push it off the screen.
 const presenter: CliOutput.Presenter = {

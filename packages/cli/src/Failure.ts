@@ -77,3 +77,28 @@ export class OutputFailed extends Schema.TaggedError<OutputFailed>()("OutputFail
     return `The output could not be written: ${this.reason}`
   }
 }
+
+/** A journal has threads that are not sound. */
+export class JournalUnsound extends Schema.TaggedError<JournalUnsound>()("JournalUnsound", {
+  threads: Schema.Array(Schema.String),
+  findings: Schema.Int
+}) {
+  override get message() {
+    const [first] = this.threads
+    const what = this.threads.length === 1 ? `thread "${first}"` : `${this.threads.length} threads`
+    return (
+      `${this.findings} ${this.findings === 1 ? "finding" : "findings"} in ${what}. Restore what is damaged from a backup, ` +
+      `or go on from the last good entry with selvage fork THREAD --at N.`
+    )
+  }
+}
+
+/** A file of an exported thread could not be read or written. */
+export class FileFailed extends Schema.TaggedError<FileFailed>()("FileFailed", {
+  file: Schema.String,
+  reason: Schema.String
+}) {
+  override get message() {
+    return `The file "${this.file}" cannot be used: ${this.reason}`
+  }
+}

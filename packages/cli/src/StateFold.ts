@@ -6,8 +6,9 @@
  * | `last`, `optional` | the last value written |
  * | `append` | the items, one after another |
  * | `sum` | the sum |
- * | `map` | the records merged, a later key wins |
- * | `messages` | the messages, one after another |
+ * | `map` | the records merged, a later key wins; keys that were taken out are gone |
+ * | `messages` | the messages, one after another; those replaced or removed by id are |
+ * | `ephemeral …` | as the kind after it, of the last step alone |
  * | anything else | not: only the program knows the reducer; the updates are listed |
  *
  * What a task left counts once its step is committed, in the order that the commit names the tasks. Graphs inside
@@ -19,7 +20,7 @@
  *
  * @since 0.1.0
  */
-import type { Sequenced, TaskResult, Values } from "@selvage/core/Entry"
+import type { GraphShape, Sequenced, TaskResult, Values } from "@selvage/core/Entry"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
@@ -40,15 +41,58 @@ export interface Folded {
 /** A fold under way. It owns its values and changes them in place. */
 export interface Fold {
   readonly kinds: Map<string, string>
+  /** Channels that forget with each step. */
+  readonly ephemeral: Set<string>
   readonly values: Map<string, Schema.Json>
   readonly lists: Map<string, Array<Schema.Json>>
   readonly pending: Map<string, TaskResult>
 }
 
 /** A fold of no entries. */
-export const empty = (): Fold => ({ kinds: new Map(), values: new Map(), lists: new Map(), pending: new Map() })
+export const empty = (): Fold => ({
+  kinds: new Map(),
+  ephemeral: new Set(),
+  values: new Map(),
+  lists: new Map(),
+  pending: new Map()
+})
 
 const isObject = (json: Schema.Json): json is JsonObject => Predicate.isObject(json) && !Array.isArray(json)
+
+const messageId = (message: Schema.Json): Schema.Json | undefined => {
+  const options = isObject(message) ? message["options"] : undefined
+  const own = options !== undefined && isObject(options) ? options["selvage"] : undefined
+  return own !== undefined && isObject(own) ? own["id"] : undefined
+}
+
+/** Edits of a conversation, in order. */
+const edit = (fold: Fold, channel: string, operations: ReadonlyArray<Schema.Json>): boolean => {
+  let messages: ReadonlyArray<Schema.Json> = fold.lists.get(channel) ?? []
+  for (const operation of operations) {
+    if (!isObject(operation)) return false
+    const { _tag, id, ids, message, prompt } = operation
+    const content = prompt !== undefined && isObject(prompt) ? prompt["content"] : undefined
+    if (_tag === "Append" && Array.isArray(content)) messages = [...messages, ...content]
+    else if (_tag === "Replace" && message !== undefined) {
+      messages = messages.map((other) => (messageId(other) === id ? message : other))
+    } else if (_tag === "Remove" && Array.isArray(ids)) {
+      messages = messages.filter((other) => !ids.includes(messageId(other) ?? null))
+    } else return false
+  }
+  fold.lists.set(channel, messages.slice())
+  return true
+}
+
+/** A record with keys set and taken out. */
+const merge = (value: Schema.Json | undefined, update: Schema.Json): JsonObject | undefined => {
+  if (!isObject(update)) return undefined
+  const { remove = [], set = {} } = update
+  if (!isObject(set) || !Array.isArray(remove)) return undefined
+  const merged = new Map(Object.entries(value !== undefined && isObject(value) ? value : {}))
+  for (const [key, item] of Object.entries(set)) merged.set(key, item)
+  for (const key of remove) merged.delete(String(key))
+  return Object.fromEntries(merged)
+}
 
 const listOf = (kind: string, update: Schema.Json): ReadonlyArray<Schema.Json> | undefined => {
   if (kind === "append") return Array.isArray(update) ? update : undefined
@@ -78,10 +122,13 @@ const write = (fold: Fold, channel: string, update: Schema.Json): boolean => {
       if (typeof update !== "number") return false
       fold.values.set(channel, (typeof value === "number" ? value : 0) + update)
       return true
-    case "map":
-      if (!isObject(update)) return false
-      fold.values.set(channel, { ...(value !== undefined && isObject(value) ? value : {}), ...update })
-      return true
+    case "map": {
+      const merged = merge(value, update)
+      if (merged !== undefined) fold.values.set(channel, merged)
+      return merged !== undefined
+    }
+    case "messages":
+      return Array.isArray(update) ? edit(fold, channel, update) : push(fold, channel, kind, update)
     default:
       return push(fold, channel, kind, update)
   }
@@ -96,13 +143,26 @@ const update = (fold: Fold, seq: number, updates: Values): Result.Result<void, U
   return Result.succeed(undefined)
 }
 
+const ephemeral = "ephemeral "
+
+const learn = (fold: Fold, { channels }: GraphShape) => {
+  for (const [channel, shape] of Object.entries(channels)) {
+    fold.kinds.set(channel, shape.startsWith(ephemeral) ? shape.slice(ephemeral.length) : shape)
+    if (shape.startsWith(ephemeral)) fold.ephemeral.add(channel)
+    else fold.ephemeral.delete(channel)
+  }
+}
+
 /** Folds the next entry in. */
 export const next = (fold: Fold, { entry, seq }: Sequenced): Result.Result<void, UpdateUnfoldable> => {
   switch (entry._tag) {
     case "RunStarted":
-      for (const [channel, kind] of Object.entries(entry.graph.channels)) fold.kinds.set(channel, kind)
+      if (entry.graph !== undefined) learn(fold, entry.graph)
       fold.pending.clear()
       return update(fold, seq, entry.input)
+    case "Migrated":
+      learn(fold, entry.graph)
+      return Result.succeed(undefined)
     case "Patched":
       return update(fold, seq, entry.updates)
     case "TaskCompleted":
@@ -111,6 +171,10 @@ export const next = (fold: Fold, { entry, seq }: Sequenced): Result.Result<void,
     case "StepCommitted": {
       if (entry.path !== "") return Result.succeed(undefined)
       for (const result of entry.results) fold.pending.set(result.task, result)
+      for (const channel of fold.ephemeral) {
+        fold.values.delete(channel)
+        fold.lists.delete(channel)
+      }
       for (const task of entry.tasks) {
         const folded = update(fold, seq, fold.pending.get(task)?.update ?? {})
         if (Result.isFailure(folded)) return folded

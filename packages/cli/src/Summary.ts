@@ -119,6 +119,7 @@ export const next = (summary: Summary, { at, entry, seq }: Sequenced): Summary =
       break
     }
     case "AskAnswered":
+    case "AskExpired":
       summary.asks.delete(entry.ask)
       break
     case "Forked":
@@ -127,6 +128,8 @@ export const next = (summary: Summary, { at, entry, seq }: Sequenced): Summary =
     case "Recorded":
     case "Intent":
     case "Patched":
+    case "InputQueued":
+    case "Migrated":
     case "RunFinished":
       break
   }

@@ -48,8 +48,13 @@ export const threads = Command.make(
   { json: jsonFlag },
   Effect.fnUntraced(function* ({ json }) {
     const { journal: file } = yield* root
-    const all = yield* Effect.flatMap(Journal, (service) => service.threads).pipe(Effect.provide(yield* journal))
-    if (json) return yield* Output.print(all.map((info) => Output.json(infoJson(info))))
+    const listed = Stream.unwrap(Effect.map(Journal, (service) => service.threads()))
+    if (json) {
+      const lines = Output.lines(Stream.map(listed, (info) => Output.json(infoJson(info))))
+      return yield* Effect.provide(lines, yield* journal)
+    }
+    // The columns are as wide as their widest cell, so all rows must be known.
+    const all = yield* Effect.provide(Stream.runCollect(listed), yield* journal)
     if (all.length === 0) return yield* Output.tell(`The journal "${file}" has no threads yet.`)
     const rows = all.map((info) => [
       info.thread,
@@ -157,7 +162,11 @@ const describe = (entry: Entry): { readonly where: string; readonly content: str
   const json = (value: Schema.Json | undefined) => JSON.stringify(value) ?? ""
   switch (entry._tag) {
     case "RunStarted":
+      return { where: entry.graph?.name ?? "", content: json(entry.input) }
+    case "InputQueued":
       return { where: entry.graph.name, content: json(entry.input) }
+    case "Migrated":
+      return { where: entry.graph.name, content: "" }
     case "FrameStarted":
       return { where: entry.path, content: `${entry.graph.name} ${json(entry.input)}` }
     case "TaskCompleted":
@@ -174,6 +183,8 @@ const describe = (entry: Entry): { readonly where: string; readonly content: str
       return { where: entry.ask, content: `${entry.kind} ${json(entry.question)}` }
     case "AskAnswered":
       return { where: entry.ask, content: json(entry.value) }
+    case "AskExpired":
+      return { where: entry.ask, content: "" }
     case "Patched":
       return { where: "", content: json(entry.updates) }
     case "Forked":

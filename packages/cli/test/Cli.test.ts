@@ -241,7 +241,18 @@ describe("selvage", { timeout: 60_000 }, () => {
   it.effect("a journal file that does not exist is not made", () =>
     Effect.gen(function* () {
       const file = join(yield* temporary, "absent.db")
-      for (const args of [["threads"], ["show", "t"], ["events", "t"], ["state", "t"], ["fork", "t", "--at", "1"]]) {
+      const uses = [
+        ["threads"],
+        ["show", "t"],
+        ["events", "t"],
+        ["state", "t"],
+        ["fork", "t", "--at", "1"],
+        ["journal", "check"],
+        ["journal", "export", "t"],
+        ["journal", "import", "t.ndjson"],
+        ["journal", "prune", "--older-than", "1 day"]
+      ]
+      for (const args of uses) {
         assertFails(yield* selvage([...args, "--journal", file]), 1, /There is no journal file/)
       }
       assert.isFalse(existsSync(file))
@@ -292,6 +303,75 @@ describe("selvage", { timeout: 60_000 }, () => {
     })
   )
 
+  it.effect("journal check tells where a thread is damaged, and ends with 1", () =>
+    Effect.gen(function* () {
+      const file = yield* journalFile
+      const sound = yield* selvage(["journal", "check", "--journal", file])
+      assert.deepStrictEqual(sound, { stdout: "No findings.\n", stderr: "", code: 0 })
+      const database = new DatabaseSync(file)
+      database.exec(`UPDATE selvage_entries SET entry = '{"_tag":"Nonsense"}' WHERE thread = 'done' AND seq = 4`)
+      database.exec("DELETE FROM selvage_entries WHERE thread = 'failed' AND seq = 2")
+      database.close()
+      const all = yield* selvage(["journal", "check", "--journal", file])
+      assert.match(all.stdout, /^done {2}4 {2}chain {2}entry 4 does not have the hash/m)
+      assert.match(all.stdout, /^done {2}4 {2}undecodable {2}entry 4: it is not an entry/m)
+      assert.match(all.stdout, /^failed {2}2 {2}gap {2}entry 2 is missing$/m)
+      assert.match(all.stderr, /^selvage: 3 findings in 2 threads\./)
+      assert.strictEqual(all.code, 1)
+      const one = yield* selvage(["journal", "check", "failed", "--json", "--journal", file])
+      assert.deepStrictEqual(jsonLines(one.stdout), [
+        { thread: "failed", seq: 2, kind: "gap", issue: "entry 2 is missing" }
+      ])
+      assert.match(one.stderr, /^selvage: 1 finding in thread "failed"\./)
+      assert.strictEqual((yield* selvage(["journal", "check", "waiting", "--journal", file])).code, 0)
+      assertFails(yield* selvage(["journal", "check", "nobody", "--journal", file]), 1, /There is no thread "nobody"/)
+    })
+  )
+
+  it.effect("journal export and import take a thread from one journal to another", () =>
+    Effect.gen(function* () {
+      const file = yield* journalFile
+      const out = join(yield* temporary, "waiting.ndjson")
+      const written = yield* selvage(["journal", "export", "waiting", "--out", out, "--journal", file])
+      assert.deepStrictEqual(written, { stdout: "", stderr: "", code: 0 })
+      const printed = yield* selvage(["journal", "export", "waiting", "--journal", file])
+      assert.deepStrictEqual(jsonLines(printed.stdout), jsonLines(readFileSync(out, "utf8")))
+      assert.deepInclude(jsonLines(printed.stdout)[0], { format: "selvage-journal", version: 1, thread: "waiting" })
+      const other = yield* journalFile
+      const imported = yield* selvage(["journal", "import", out, "--as", "copy", "--journal", other])
+      assert.deepStrictEqual(imported, { stdout: "copy\n", stderr: "", code: 0 })
+      const again = yield* selvage(["journal", "export", "copy", "--journal", other])
+      assert.deepStrictEqual(again.stdout.split("\n").slice(1), printed.stdout.split("\n").slice(1))
+      assertFails(
+        yield* selvage(["journal", "import", out, "--journal", other]),
+        1,
+        /There is a thread "waiting" already/
+      )
+      writeFileSync(out, readFileSync(out, "utf8").replace('"seq":2', '"seq":7'))
+      const damaged = yield* selvage(["journal", "import", out, "--as", "bad", "--journal", other])
+      assertFails(damaged, 1, /Line 3 of the exported thread cannot be read: entry 2 belongs here, and this is entry 7/)
+      assertFails(yield* selvage(["journal", "import", `${out}.no`, "--journal", other]), 1, /cannot be used/)
+    })
+  )
+
+  it.effect("journal prune removes old threads whose run is over", () =>
+    Effect.gen(function* () {
+      const file = yield* journalFile
+      // The threads of this journal are from 1970.
+      const none = yield* selvage(["journal", "prune", "--older-than", "5000 weeks", "--journal", file])
+      assert.strictEqual(none.stdout, "0 threads removed.\n")
+      const pruned = yield* selvage(["journal", "prune", "--older-than", "30 days", "--journal", file])
+      assert.deepStrictEqual(pruned, { stdout: "2 threads removed.\n", stderr: "", code: 0 })
+      const left = jsonLines((yield* selvage(["threads", "--json", "--journal", file])).stdout)
+      assert.deepStrictEqual(
+        left.map((info) => Reflect.get(Object(info), "thread")),
+        ["waiting"]
+      )
+      const args = ["journal", "prune", "--older-than", "1 hour", "--status", "waiting", "--json", "--journal", file]
+      assert.deepStrictEqual(json((yield* selvage(args)).stdout), { removed: 1 })
+    })
+  )
+
   it.effect("an unknown thread and an entry beyond the head are named", () =>
     Effect.gen(function* () {
       const file = yield* journalFile
@@ -318,7 +398,10 @@ describe("selvage", { timeout: 60_000 }, () => {
         [["events", "t", "--after", "1.5"], /--after/],
         [["fork", "t"], /Missing required flag: --at/],
         [["fork", "t", "--at", "1", "--as", ""], /--as/],
-        [["show", "t", "extra"], /extra/]
+        [["show", "t", "extra"], /extra/],
+        [["journal", "prune"], /Missing required flag: --older-than/],
+        [["journal", "prune", "--older-than", "a while"], /Expected a time as "30 days"/],
+        [["journal", "prune", "--older-than", "1 day", "--status", "asleep"], /--status/]
       ]
       for (const [args, message] of uses) assertFails(yield* selvage(args), 2, message)
     })

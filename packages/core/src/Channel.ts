@@ -8,27 +8,58 @@
  * | {@link optional} | `A \| undefined` | `A \| undefined` | `ConcurrentUpdate` |
  * | {@link append} | `ReadonlyArray<A>` | `ReadonlyArray<A>` | folded in task order |
  * | {@link sum} | `number` | `number` | folded in task order |
- * | {@link map} | `Record<string, A>` | `Record<string, A>` | folded in task order, a later key wins |
- * | {@link messages} | `Prompt` | `Prompt` to append | folded in task order |
+ * | {@link map} | `Record<string, A>` | `Record<string, A \| Removed>` | folded in task order, a later key wins |
+ * | {@link merge} | `A` | `A` | folded in task order |
+ * | {@link messages} | `Prompt` | `Prompt` to append, or `Messages.Operation`s | folded in task order |
  * | {@link reduce} | `A` | `U` | folded in task order |
  *
+ * {@link ephemeral} makes any of them forget: its value is seen by the step after the one that wrote it, and then is the
+ * initial one again.
+ *
  * Reducers are pure: a thread's state is a fold of its journal through them, today and after every restart.
+ *
+ * **Gotchas**
+ *
+ * A schema must have a faithful JSON encoding, or the graph is not built: no `Unknown`, no functions, no union whose
+ * members look the same as JSON (`NullOr` inside {@link optional}: both `null` and `undefined` would be `null`). `-0` is
+ * read back as `0`.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import { Channel, Graph } from "@selvage/core"
+ * import { Effect, Schema } from "effect"
+ *
+ * export const Stock = Graph.make("stock", {
+ *   state: {
+ *     levels: Channel.map(Schema.Int),
+ *     highest: Channel.merge(Schema.Int, { initial: 0, merge: Math.max }),
+ *     warnings: Channel.ephemeral(Channel.append(Schema.String))
+ *   },
+ *   nodes: { count: () => Effect.succeed({ levels: { bolts: 7, nuts: Channel.removed }, highest: 7 }) },
+ *   edges: { start: "count", count: "end" }
+ * })
+ * ```
  *
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
+import * as SchemaTransformation from "effect/SchemaTransformation"
 import * as Prompt from "effect/ai/Prompt"
+import * as Messages from "./Messages.ts"
 
 /**
  * How a channel folds, by name. It is written into the journal, so that a tool without the program can read a state.
  */
-export type Kind = "last" | "optional" | "append" | "sum" | "map" | "messages" | "reduce"
+export type Kind = "last" | "optional" | "append" | "sum" | "map" | "merge" | "messages" | "reduce"
 
 /**
  * One field of a state. `Required` says whether a run must be given the channel's first value as input.
  */
 export interface Channel<out Value, in Update = Value, out Required extends boolean = boolean> {
   readonly kind: Kind
+  /** Whether the value is forgotten after the step that follows the one that wrote it. */
+  readonly ephemeral: boolean
   /** The schema of the value, as kept in a state. */
   readonly schema: Schema.Codec<Value, unknown>
   /** The schema of an update, as kept in the journal. */
@@ -75,7 +106,10 @@ const make = <Value, Update, const Required extends boolean>(options: {
   readonly required: Required
   readonly initial: Value | undefined
   readonly reducer: (value: Value, update: Update) => Value
-}): Channel<Value, Update, Required> => ({ ...options, "~update": () => {} })
+}): Channel<Value, Update, Required> => ({ ...options, ephemeral: false, "~update": () => {} })
+
+/** How a channel folds, in words: what a thread remembers of it, to tell a changed graph. */
+export const shape = (channel: Any): string => (channel.ephemeral ? `ephemeral ${channel.kind}` : channel.kind)
 
 const replace = <A>(_: A, update: A): A => update
 
@@ -130,29 +164,91 @@ export const sum: Channel<number, number, false> = make<number, number, false>({
   reducer: (value, update) => value + update
 })
 
-/** A record that updates are merged into key by key; starts empty. */
-export const map = <A, E>(
-  schema: Schema.Codec<A, E>
-): Channel<Readonly<Record<string, A>>, Readonly<Record<string, A>>, false> => {
-  const codec = Schema.Record(Schema.String, schema)
-  return make<Readonly<Record<string, A>>, Readonly<Record<string, A>>, false>({
-    kind: "map",
-    schema: codec,
-    update: codec,
-    required: false,
-    initial: {},
-    reducer: (value, update) => ({ ...value, ...update })
-  })
+/** The type of {@link removed}. */
+export class Removed {
+  readonly _tag = "Removed"
 }
 
-/** A conversation, kept as an `effect/ai` `Prompt`; an update is the messages to append, never the whole. */
-export const messages: Channel<Prompt.Prompt, Prompt.Prompt, false> = make<Prompt.Prompt, Prompt.Prompt, false>({
+/** In an update of a {@link map}: takes the key out. */
+export const removed = new Removed()
+
+const isRemoved = Schema.declare((u): u is Removed => u === removed, { identifier: "Removed" })
+
+/** An update of a {@link map} as JSON: what to set, and which keys to take out. */
+const mapUpdate = <A, E>(schema: Schema.Codec<A, E>) =>
+  Schema.Struct({
+    set: Schema.optionalKey(Schema.Record(Schema.String, schema)),
+    remove: Schema.optionalKey(Schema.Array(Schema.String))
+  }).pipe(
+    Schema.decodeTo(
+      Schema.Record(Schema.String, Schema.Union([isRemoved, Schema.toType(schema)])),
+      SchemaTransformation.transform({
+        decode: ({ remove = [], set = {} }) =>
+          Object.fromEntries([...Object.entries(set), ...remove.map((key) => [key, removed] as const)]),
+        encode: (update) => {
+          const set: Array<[string, A]> = []
+          const remove: Array<string> = []
+          for (const [key, value] of Object.entries(update)) {
+            if (value === removed) remove.push(key)
+            else set.push([key, value as A])
+          }
+          return {
+            ...(set.length === 0 ? {} : { set: Object.fromEntries(set) }),
+            ...(remove.length === 0 ? {} : { remove })
+          }
+        }
+      })
+    )
+  )
+
+/**
+ * A record that updates are merged into key by key; starts empty. {@link removed} as a key's value takes the key out;
+ * taking out a key that is not there is nothing.
+ */
+export const map = <A, E>(
+  schema: Schema.Codec<A, E>
+): Channel<Readonly<Record<string, A>>, Readonly<Record<string, A | Removed>>, false> =>
+  make<Readonly<Record<string, A>>, Readonly<Record<string, A | Removed>>, false>({
+    kind: "map",
+    schema: Schema.Record(Schema.String, schema),
+    update: mapUpdate(schema),
+    required: false,
+    initial: {},
+    reducer: (value, update) => {
+      const next = new Map(Object.entries(value))
+      for (const [key, item] of Object.entries(update)) {
+        if (item === removed) next.delete(key)
+        else next.set(key, item as A)
+      }
+      return Object.fromEntries(next)
+    }
+  })
+
+/** A value that updates of the same type are merged into by a function. The function must be pure. */
+export const merge = <A, E>(
+  schema: Schema.Codec<A, E>,
+  options: { readonly initial: NoInfer<A>; readonly merge: (value: NoInfer<A>, update: NoInfer<A>) => NoInfer<A> }
+): Channel<A, A, false> =>
+  make<A, A, false>({
+    kind: "merge",
+    schema,
+    update: schema,
+    required: false,
+    initial: options.initial,
+    reducer: options.merge
+  })
+
+/**
+ * A conversation, kept as an `effect/ai` `Prompt`. An update is the messages to append, never the whole; or a list of
+ * `Messages` operations, which also replace and remove messages by id.
+ */
+export const messages: Channel<Prompt.Prompt, Messages.Update, false> = make<Prompt.Prompt, Messages.Update, false>({
   kind: "messages",
   schema: Prompt.Prompt,
-  update: Prompt.Prompt,
+  update: Messages.Update,
   required: false,
   initial: Prompt.empty,
-  reducer: (value, update) => Prompt.concat(value, update)
+  reducer: Messages.fold
 })
 
 /**
@@ -172,3 +268,13 @@ export const reduce = <A, E, U, UE>(options: {
     initial: options.initial,
     reducer: options.reducer
   })
+
+/**
+ * Makes a channel forget: what a step writes is seen by the routes after it and by the tasks of the next step, and with
+ * that step's end the channel is its initial value again, unless written anew. What a run's input gives is seen by the
+ * first step. The channel must have an initial value.
+ */
+export const ephemeral = <Value, Update>(self: Channel<Value, Update, false>): Channel<Value, Update, false> => ({
+  ...self,
+  ephemeral: true
+})

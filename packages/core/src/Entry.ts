@@ -32,10 +32,15 @@ export type GraphShape = typeof GraphShape.Type
 export const Entry = Schema.TaggedUnion({
   /** A run began with an input. */
   RunStarted: {
-    graph: GraphShape,
+    /** Kept where it differs from that of the run before. */
+    graph: Schema.optionalKey(GraphShape),
     input: Values,
-    run: Schema.optionalKey(Schema.String)
+    run: Schema.optionalKey(Schema.String),
+    /** The sequence number of the `InputQueued` that it takes up. */
+    queued: Schema.optionalKey(Schema.Int)
   },
+  /** An input came while a run was under way; a run of its own takes it up afterwards. */
+  InputQueued: { graph: GraphShape, input: Values, run: Schema.optionalKey(Schema.String) },
   /** A frame began: the state of a graph inside a graph. */
   FrameStarted: { path: Schema.String, graph: GraphShape, input: Values },
   /** A task finished while others of its step still run. */
@@ -45,7 +50,9 @@ export const Entry = Schema.TaggedUnion({
     path: Schema.String,
     step: Schema.Int,
     tasks: Schema.Array(Schema.String),
-    results: Schema.Array(TaskResult)
+    results: Schema.Array(TaskResult),
+    /** For each join that still waits, the nodes that arrived at it. */
+    arrived: Schema.optionalKey(Schema.Record(Schema.String, Schema.Array(Schema.String)))
   },
   /** A task failed for good; the run ends with its error. */
   TaskFailed: {
@@ -53,7 +60,8 @@ export const Entry = Schema.TaggedUnion({
     step: Schema.Int,
     task: Schema.String,
     tag: Schema.String,
-    message: Schema.String
+    message: Schema.String,
+    attempt: Schema.optionalKey(Schema.Int)
   },
   /** A call that must not be repeated in silence is about to be made. */
   Intent: { path: Schema.String, step: Schema.Int, task: Schema.String, key: Schema.String, detail: Schema.Json },
@@ -67,17 +75,46 @@ export const Entry = Schema.TaggedUnion({
     ask: Schema.String,
     name: Schema.String,
     kind: Schema.Literals(["question", "uncertain"]),
-    question: Schema.Json
+    question: Schema.Json,
+    /** Until when it can be answered, milliseconds since the epoch. */
+    deadline: Schema.optionalKey(Schema.Finite)
   },
   AskAnswered: { ask: Schema.String, value: Schema.Json },
-  /** A change made from outside, through the reducers. */
-  Patched: { updates: Values },
+  /** The deadline of an ask passed without an answer. */
+  AskExpired: { ask: Schema.String },
+  /** A change made from outside, through the reducers; with `node`, as if that node had just made it. */
+  Patched: { updates: Values, node: Schema.optionalKey(Schema.String) },
+  /** From here on the entries of the run under way have the form of this graph; those before are read by its migration. */
+  Migrated: { graph: GraphShape },
   /** The thread was forked from another at a sequence number. */
   Forked: { from: Schema.String, at: Schema.Int },
   /** A run came to its end: the graph is done, a task failed, or every task left waits for an answer. */
-  RunFinished: { outcome: Schema.Literals(["done", "failed", "waiting"]) }
+  RunFinished: {
+    outcome: Schema.Literals(["done", "failed", "waiting"]),
+    /** Why it failed. */
+    error: Schema.optionalKey(Schema.Struct({ tag: Schema.String, message: Schema.String }))
+  }
 })
 export type Entry = typeof Entry.Type
+
+/**
+ * What an entry makes of the status of its thread; `undefined`: it says nothing of that. Pure.
+ */
+export const statusOf = (entry: Entry): "unfinished" | "done" | "failed" | "waiting" | undefined => {
+  switch (entry._tag) {
+    case "RunFinished":
+      return entry.outcome
+    case "Forked":
+    case "InputQueued":
+    case "Migrated":
+      return undefined
+    case "Patched":
+      // As of a node, the run goes on after it, also one that had come to its end.
+      return entry.node === undefined ? undefined : "unfinished"
+    default:
+      return "unfinished"
+  }
+}
 
 /** An entry in its place: the thread's sequence number and when it was written (milliseconds since the epoch). */
 export interface Sequenced {

@@ -169,6 +169,41 @@ export class AnswerInvalid extends Schema.TaggedError<AnswerInvalid>()("AnswerIn
   }
 }
 
+/** The deadline of an ask passed before it was answered, and the ask has no answer for that. */
+export class AskExpired extends Schema.TaggedError<AskExpired>()("AskExpired", {
+  ask: Schema.String,
+  name: Schema.String,
+  /** Milliseconds since the epoch. */
+  deadline: Schema.Finite
+}) {
+  override get message() {
+    return (
+      `Nobody answered ask "${this.ask}" until ${new Date(this.deadline).toISOString()}. ` +
+      `Route AskExpired with onError, or give the ask an answer for that with \`otherwise\`.`
+    )
+  }
+}
+
+/** A run took longer than its graph allows. Its running tasks were interrupted. */
+export class DeadlineExceeded extends Schema.TaggedError<DeadlineExceeded>()("DeadlineExceeded", {
+  graph: Schema.String,
+  path: Schema.String,
+  millis: Schema.Finite
+}) {
+  override get message() {
+    return `A run of graph "${this.graph}" took longer than its ${this.millis} ms and was stopped. Give it more time, or start a new run with less work.`
+  }
+}
+
+/** Another input took the place of this run. */
+export class RunReplaced extends Schema.TaggedError<RunReplaced>()("RunReplaced", {
+  thread: Schema.String
+}) {
+  override get message() {
+    return `The run of thread "${this.thread}" was interrupted because a new input replaced it. The new run goes on from the last committed step.`
+  }
+}
+
 /** A limit ended the work before the next turn. */
 export class LimitReached extends Schema.TaggedError<LimitReached>()("LimitReached", {
   limit: Schema.String,
@@ -193,4 +228,26 @@ export type ThreadFailure =
   | JournalCorrupt
   | ThreadNotFound
   | ThreadBusy
+  | RunReplaced
   | GraphChanged
+
+/** Entries that are no thread: one is missing or out of its place. Nothing was restored. */
+export class RestoreInvalid extends Schema.TaggedError<RestoreInvalid>()("RestoreInvalid", {
+  thread: Schema.String,
+  seq: Schema.Int,
+  issue: Schema.String
+}) {
+  override get message() {
+    return `Thread "${this.thread}" cannot be restored at entry ${this.seq}: ${this.issue}. Restore all its entries, 1 to the last, in order.`
+  }
+}
+
+/** A line of an exported thread that cannot be read. Nothing was imported. */
+export class ImportInvalid extends Schema.TaggedError<ImportInvalid>()("ImportInvalid", {
+  line: Schema.Int,
+  issue: Schema.String
+}) {
+  override get message() {
+    return `Line ${this.line} of the exported thread cannot be read: ${this.issue}. Nothing was imported; export the thread again.`
+  }
+}

@@ -5,10 +5,14 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import type * as Schema from "effect/Schema"
 import type { Sequenced } from "./Entry.ts"
 import * as Task from "./Task.ts"
 
-/** A live event: not journaled, not repeated. */
+/**
+ * A live event: not journaled, not repeated. `path` names the graph inside which it came to pass, empty for the thread's
+ * own.
+ */
 export type Live =
   | {
       readonly _tag: "TaskStarted"
@@ -19,6 +23,25 @@ export type Live =
       readonly attempt: number
     }
   | { readonly _tag: "Token"; readonly path: string; readonly task: string; readonly delta: string }
+  /** The handler of a tool call begins. `call` is the model's id of the call. */
+  | {
+      readonly _tag: "ToolStarted"
+      readonly path: string
+      readonly task: string
+      readonly call: string
+      readonly tool: string
+      readonly plugin: string
+    }
+  /** A tool call came to an end, whether its handler ran or not. */
+  | {
+      readonly _tag: "ToolFinished"
+      readonly path: string
+      readonly task: string
+      readonly call: string
+      readonly tool: string
+      readonly isFailure: boolean
+      readonly result: Schema.Json
+    }
   | {
       readonly _tag: "Custom"
       readonly path: string
@@ -32,7 +55,17 @@ export interface Journaled extends Sequenced {
   readonly _tag: "Journaled"
 }
 
-/** Everything a stream of a run gives. */
+/**
+ * Everything a stream of a run gives, by `_tag`:
+ *
+ * | of | events |
+ * |---|---|
+ * | run, step, task, ask | `Journaled`, whose `entry._tag` says what: `RunStarted`, `StepCommitted`, `TaskCompleted`, `AskOpened`, … |
+ * | task | `TaskStarted`, once per attempt |
+ * | token | `Token` |
+ * | tool | `ToolStarted`, `ToolFinished` |
+ * | custom | `Custom` |
+ */
 export type Event = Live | Journaled
 
 /** Whether anyone listens to the run of the current task; what would only feed a listener can be skipped. */
@@ -53,3 +86,15 @@ export const emit = (name: string, data: unknown): Effect.Effect<void> =>
 /** Sends a piece of a model's text to who listens to the run. */
 export const token = (delta: string): Effect.Effect<void> =>
   send(({ path, task }) => ({ _tag: "Token", path, task, delta }))
+
+/** Tells who listens to the run that the handler of a tool call begins. */
+export const toolStarted = (event: { readonly call: string; readonly tool: string; readonly plugin: string }) =>
+  send(({ path, task }) => ({ _tag: "ToolStarted", path, task, ...event }))
+
+/** Tells who listens to the run how a tool call ended. */
+export const toolFinished = (event: {
+  readonly call: string
+  readonly tool: string
+  readonly isFailure: boolean
+  readonly result: Schema.Json
+}) => send(({ path, task }) => ({ _tag: "ToolFinished", path, task, ...event }))

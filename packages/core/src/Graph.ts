@@ -22,13 +22,15 @@
  *
  * @since 0.1.0
  */
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Channel from "./Channel.ts"
 import type * as Edge from "./Edge.ts"
-import type { GraphFailure } from "./Errors.ts"
+import type { DeadlineExceeded, GraphFailure } from "./Errors.ts"
 import { compile, type Compiled } from "./internal/compile.ts"
 import { mermaid } from "./internal/mermaid.ts"
 import { runEphemeral, runNested } from "./internal/runtime.ts"
+import type { Migrate } from "./Migration.ts"
 import * as Node from "./Node.ts"
 import type * as Policy from "./Policy.ts"
 import type * as Task from "./Task.ts"
@@ -133,34 +135,26 @@ type Edges<N, S> = { readonly [K in (keyof N & string) | "start"]: EdgeOf<N, S> 
 
 type Tags<E> = E extends { readonly _tag: infer T extends string } ? T : never
 
-type OnError<N, S> = {
-  readonly [T in Tags<NodeError<N[keyof N]>>]?:
+// Infers the tags, and then is gone: so that a tag that no node fails with is an unknown property on its line.
+type Infer<Routed extends string> = [Routed] extends [string] ? unknown : { readonly [T in Routed]: string }
+
+type OnError<N, S, P, E = NodeError<N[keyof N]> | Policy.FailureOf<P>> = {
+  readonly [T in Tags<E>]?:
     | {
         [K in keyof N & string]: [S] extends [NodeInput<N[K]>]
           ? K
-          : [Extract<NodeError<N[keyof N]>, { readonly _tag: T }>] extends [NodeInput<N[K]>]
+          : [Extract<E, { readonly _tag: T }>] extends [NodeInput<N[K]>]
             ? K
             : never
       }[keyof N & string]
     | "end"
 }
 
-/**
- * Stands in a graph's error type when `onError` names a tag that no node fails with, so that whoever relies on the errors
- * of the graph sees it. (Refusing it on its line would cost the inference of the nodes.)
- */
-export interface UnknownErrorRoute<out Tag extends string> {
-  readonly "onError names a tag that no node fails with": Tag
+type Joins<N, S> = {
+  readonly [K in keyof N & string]?: [S] extends [NodeInput<N[K]>] ? ReadonlyArray<keyof N & string> : never
 }
 
-type Misrouted<N, Routed extends string> =
-  Exclude<Routed, Tags<NodeError<N[keyof N]>>> extends infer T extends string
-    ? [T] extends [never]
-      ? never
-      : UnknownErrorRoute<T>
-    : never
-
-type PolicyFailure<P> = P[keyof P] extends infer Q ? (Q extends Policy.Policy<infer F> ? F : never) : never
+type DeadlineFailure<D> = [D] extends [never] ? never : DeadlineExceeded
 
 // Failures that every run has, and that a graph's own type need not repeat.
 type Internal = Task.Suspended | Task.JournalFailure | GraphFailure
@@ -175,7 +169,10 @@ export const make = <
   C extends Channel.Channels,
   N extends Nodes<Channel.State<C>>,
   const Routed extends string = never,
-  const P extends { readonly [K in keyof N]?: Policy.Any } = {}
+  const P extends { readonly [K in keyof N]?: Policy.Any } = {},
+  const Joined extends string = never,
+  Q extends Policy.Any = never,
+  D extends Duration.Input = never
 >(
   name: Name,
   definition: {
@@ -186,15 +183,37 @@ export const make = <
     /** Where to go from `start` and after each node. */
     readonly edges: Edges<NoInfer<N>, Channel.State<C>>
     /** Where to go when a node fails with an error of this tag; such an error leaves the graph's error type. */
-    readonly onError?: { readonly [T in Routed]: string } & OnError<NoInfer<N>, Channel.State<NoInfer<C>>>
+    readonly onError?: Infer<Routed> & OnError<NoInfer<N>, Channel.State<NoInfer<C>>, NoInfer<P[keyof P] | Q>>
+    /**
+     * Nodes that wait: each runs once all the nodes named here have led to it, also where their branches differ in length,
+     * and waits anew after that. A node that is no join runs whenever one leads to it.
+     *
+     * A branch that goes elsewhere does not hold a join up for ever: when nothing else is left to run, it runs with what
+     * arrived.
+     */
+    readonly joins?: Infer<Joined> & Joins<NoInfer<N>, Channel.State<NoInfer<C>>>
     /** What happens around the attempts of a node. */
     readonly policies?: P
+    /** The policy of each node that has none of its own; not of asks and of graphs inside. */
+    readonly policy?: Q
+    /** How many tasks of a step run at once; all of them if not given. */
+    readonly concurrency?: number
+    /**
+     * What becomes of the tasks beside one that fails: they `finish` (default) and their results are kept, or are
+     * interrupted and run again with the failed one.
+     */
+    readonly siblings?: "finish" | "interrupt"
+    /** How long a run may take from its input on, restarts included, waiting for answers not. */
+    readonly deadline?: D
+    /** How a thread of an older form of this graph is read. */
+    readonly migrate?: Migrate
   }
 ): Graph<
   Name,
   Simplify<Channel.State<C>>,
-  Exclude<NodeError<N[keyof N]>, { readonly _tag: Routed } | Internal> | PolicyFailure<P> | Misrouted<N, Routed>,
-  NodeServices<N[keyof N]>,
+  | Exclude<NodeError<N[keyof N]> | Policy.FailureOf<P[keyof P] | Q>, { readonly _tag: Routed } | Internal>
+  | DeadlineFailure<D>,
+  NodeServices<N[keyof N]> | Policy.ServicesOf<P[keyof P] | Q>,
   Simplify<Channel.Input<C>>
 > => ({
   [TypeId]: {

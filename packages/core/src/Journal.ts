@@ -6,22 +6,45 @@
  * none does and the caller learns where the thread stands now (`JournalConflict`). An append returns only once it is
  * durable by the option of its store.
  *
- * Stores: {@link layerMemory} here, `SqlJournal.layer` over any `effect/sql` client (SQLite, PostgreSQL).
+ * | journal | keeps |
+ * |---|---|
+ * | {@link layerEphemeral} | a thread while its run is unfinished or waits, in memory |
+ * | {@link layerMemory} | everything, in memory |
+ * | `SqliteJournal.layer` of `@selvage/sqlite` | everything, in a file |
+ * | `PostgresJournal.layer` of `@selvage/postgres` | everything, in PostgreSQL |
+ *
+ * A fifth one implements {@link Journal} and runs `JournalLaws` of `@selvage/testing`.
  *
  * **Gotchas**
  *
- * - The memory journal keeps everything until its layer is closed or a thread is deleted.
  * - A fork copies its prefix, so that deleting the original never harms it.
+ * - A name can be used again after a thread was deleted. A writer that passes the `id` it knows is never taken for a
+ *   writer of the new thread.
+ * - Snapshots are a cache. A journal that keeps none is right, only slower to open.
  *
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type { Entry, Sequenced } from "./Entry.ts"
-import type { JournalCorrupt, JournalUnavailable } from "./Errors.ts"
-import { EntryNotFound, JournalConflict, ThreadExists, ThreadNotFound } from "./Errors.ts"
+import type * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import { Entry, type Sequenced, type Values } from "./Entry.ts"
+import {
+  type EntryNotFound,
+  ImportInvalid,
+  type JournalConflict,
+  type JournalUnavailable,
+  type ReadFailure,
+  type RestoreInvalid,
+  type ThreadExists,
+  type ThreadNotFound
+} from "./Errors.ts"
+import { policyOf } from "./internal/journalFold.ts"
+import * as Memory from "./internal/memoryJournal.ts"
 
 /**
  * Where a thread stands: `unfinished` (a run is under way, or was killed), `waiting` for answers, `done`, or `failed`.
@@ -31,6 +54,9 @@ export type Status = "unfinished" | "waiting" | "done" | "failed"
 /** What a journal tells of a thread without reading its entries. */
 export interface ThreadInfo {
   readonly thread: string
+  /** Another for each thread that was ever made under this name. */
+  readonly id: string
+  /** The graph of the last run. */
   readonly graph: string
   readonly status: Status
   /** Sequence number of the last entry. */
@@ -40,133 +66,276 @@ export interface ThreadInfo {
   readonly updatedAt: number
 }
 
+/** Which threads to list; all that is given must hold. */
+export interface ThreadFilter {
+  readonly status?: Status | undefined
+  readonly graph?: string | undefined
+  /** Changed last before this instant, milliseconds since the epoch. */
+  readonly updatedBefore?: number | undefined
+}
+
+/** What an append did. */
+export interface Appended {
+  /** The entries in their places. */
+  readonly written: ReadonlyArray<Sequenced>
+  /** Whether the policy of the store asks for a snapshot now. */
+  readonly snapshotDue: boolean
+  /** The {@link ThreadInfo.id} of the thread. */
+  readonly id: string
+}
+
+/** A fold of a prefix of a thread; only its maker knows of what kind. */
+export interface Snapshot {
+  /** The last entry that is folded in. */
+  readonly seq: number
+  readonly value: Schema.Json
+}
+
+/**
+ * When a snapshot is due: as many entries or as many bytes after the last one, but never before as many bytes were
+ * written as that one took. `never` turns them off.
+ */
+export type SnapshotPolicy =
+  | "never"
+  | {
+      /** Default 256. */
+      readonly entries?: number | undefined
+      /** Default 262,144 (256 KiB). */
+      readonly bytes?: number | undefined
+    }
+
+/** Something that is wrong with a kept thread, and where. */
+export interface Finding {
+  readonly seq: number
+  /**
+   * `gap`: entries are missing from `seq` on. `chain`: the entry, its time or its place was changed. `undecodable`: it
+   * is no entry that this version knows, or a value of it is missing. `head`: the thread's own record does not fit its
+   * entries.
+   */
+  readonly kind: "gap" | "chain" | "undecodable" | "head"
+  readonly issue: string
+}
+
 /** The journal service. */
 export class Journal extends Context.Service<
   Journal,
   {
     /**
      * Appends entries after `expected`, the sequence number of the last entry the caller knows (0: the thread is new).
-     * Succeeds with the entries in their places. All of them stand, or none.
+     * All of them stand, or none. With `id` the thread must also be that one, and not a later one of its name.
      */
     readonly append: (
       thread: string,
       expected: number,
-      entries: readonly [Entry, ...ReadonlyArray<Entry>]
-    ) => Effect.Effect<ReadonlyArray<Sequenced>, JournalConflict | JournalUnavailable>
+      entries: readonly [Entry, ...ReadonlyArray<Entry>],
+      options?: { readonly id?: string | undefined }
+    ) => Effect.Effect<Appended, JournalConflict | JournalUnavailable>
     /** The entries with `after < seq <= until`, in order. */
     readonly read: (
       thread: string,
       range?: { readonly after?: number | undefined; readonly until?: number | undefined }
-    ) => Effect.Effect<ReadonlyArray<Sequenced>, JournalUnavailable | JournalCorrupt | ThreadNotFound>
+    ) => Effect.Effect<ReadonlyArray<Sequenced>, ReadFailure>
     /** What is known of one thread. */
     readonly info: (thread: string) => Effect.Effect<ThreadInfo, JournalUnavailable | ThreadNotFound>
-    /** All threads, the one changed last first. */
-    readonly threads: Effect.Effect<ReadonlyArray<ThreadInfo>, JournalUnavailable>
-    /** Makes thread `as` of the entries 1 to `at` of `from`, followed by a `Forked` entry. Succeeds with the new head. */
+    /**
+     * The threads, the one changed last first, read in bounded pages. One that changes while the list is read comes at
+     * most once, and may be missed.
+     */
+    readonly threads: (filter?: ThreadFilter) => Stream.Stream<ThreadInfo, JournalUnavailable>
+    /**
+     * Makes thread `as` of the entries 1 to `at` of `from`, followed by a `Forked` entry and, with a patch, a `Patched`
+     * one; all at once. Succeeds with the new head.
+     */
     readonly fork: (
       from: string,
       at: number,
-      as: string
+      as: string,
+      patch?: Values
     ) => Effect.Effect<number, JournalUnavailable | ThreadNotFound | ThreadExists | EntryNotFound>
-    /** Deletes a thread, all of it and only it. */
-    readonly remove: (thread: string) => Effect.Effect<void, JournalUnavailable | ThreadNotFound>
+    /** Deletes a thread, all of it and only it; with `head` only if that is still its last entry. */
+    readonly remove: (
+      thread: string,
+      options?: { readonly head?: number | undefined }
+    ) => Effect.Effect<void, JournalUnavailable | ThreadNotFound | JournalConflict>
+    /** The last snapshot that was kept. One that cannot be read counts as none. */
+    readonly snapshot: (thread: string) => Effect.Effect<Option.Option<Snapshot>, JournalUnavailable>
+    /**
+     * Keeps a snapshot in place of an older one. Ignored if the thread is gone, has no such entry, is another than `id`
+     * says, or has a newer snapshot.
+     */
+    readonly keepSnapshot: (
+      thread: string,
+      seq: number,
+      value: Schema.Json,
+      options?: { readonly id?: string | undefined }
+    ) => Effect.Effect<void, JournalUnavailable>
+    /**
+     * Every entry after `after`, then new ones as they come, whoever appends them: no gap, no duplicate, no faster than
+     * they are taken. Ends with `ThreadNotFound` when the thread is deleted, and else never.
+     */
+    readonly tail: (thread: string, after: number) => Stream.Stream<Sequenced, ReadFailure>
+    /** Makes a thread of all its entries, 1 to the last, with their times. */
+    readonly restore: (
+      thread: string,
+      entries: ReadonlyArray<Sequenced>
+    ) => Effect.Effect<void, JournalUnavailable | ThreadExists | RestoreInvalid>
+    /** What is wrong with a thread, at most {@link maxFindings}; nothing when it is sound. */
+    readonly check: (thread: string) => Effect.Effect<ReadonlyArray<Finding>, JournalUnavailable | ThreadNotFound>
   }
 >()("selvage/core/Journal") {}
 
-/** The status of a thread after more entries. Pure. */
-export const statusAfter = <S extends Status | undefined>(status: S, entries: ReadonlyArray<Entry>): Status | S => {
-  let result: Status | S = status
-  for (const entry of entries) {
-    // A fork or a patch says nothing of whether the thread is done.
-    if (entry._tag === "Forked" || entry._tag === "Patched") continue
-    result = entry._tag === "RunFinished" ? entry.outcome : "unfinished"
-  }
-  return result
+/** How many findings `check` tells of at most. */
+export const maxFindings = 100
+
+export { graphOf, isSnapshotDue, place, policyOf, statusAfter } from "./internal/journalFold.ts"
+
+const Header = Schema.Struct({
+  format: Schema.Literal("selvage-journal"),
+  version: Schema.Literal(1),
+  thread: Schema.String,
+  graph: Schema.String,
+  head: Schema.Int.check(Schema.isGreaterThan(0))
+})
+const encodeHeader = Schema.encodeSync(Schema.fromJsonString(Header))
+const decodeHeader = Schema.decodeEffect(Schema.fromJsonString(Header))
+
+const Line = Schema.fromJsonString(Schema.Struct({ seq: Schema.Int, at: Schema.Int, entry: Entry }))
+const encodeLine = Schema.encodeSync(Line)
+const decodeLine = Schema.decodeEffect(Line)
+
+const exportPage = 256
+
+/**
+ * A thread as lines of JSON (NDJSON, without the line feeds): a header with `format`, `version`, `thread`, `graph` and
+ * `head`, then `seq`, `at` and `entry` of each entry. What is appended meanwhile is not in it.
+ */
+export const exportThread = (thread: string): Stream.Stream<string, ReadFailure, Journal> =>
+  Stream.unwrap(
+    Effect.gen(function* () {
+      const journal = yield* Journal
+      const { graph, head } = yield* journal.info(thread)
+      const header = encodeHeader({ format: "selvage-journal", version: 1, thread, graph, head })
+      const entries = Stream.range(0, Math.ceil(head / exportPage) - 1).pipe(
+        Stream.flatMap((page) =>
+          Stream.fromIterableEffect(
+            journal.read(thread, { after: page * exportPage, until: Math.min(head, (page + 1) * exportPage) })
+          )
+        )
+      )
+      return Stream.concat(
+        Stream.succeed(header),
+        Stream.map(entries, (entry) => encodeLine(entry))
+      )
+    })
+  )
+
+/**
+ * Makes a thread of the lines of {@link exportThread}, under its old name or `as`. Its entries are in memory until all
+ * are read: then all stand at once. Blank lines are passed over. Succeeds with what the journal knows of the thread.
+ */
+export const importThread = <E, R>(
+  lines: Stream.Stream<string, E, R>,
+  options?: { readonly as?: string | undefined }
+): Effect.Effect<ThreadInfo, E | ImportInvalid | JournalUnavailable | ThreadExists | ThreadNotFound, R | Journal> =>
+  Effect.gen(function* () {
+    const journal = yield* Journal
+    let line = 0
+    let header: typeof Header.Type | undefined
+    const entries: Array<Sequenced> = []
+    const next = Effect.fnUntraced(function* (text: string) {
+      line++
+      if (text.trim() === "") return
+      if (header === undefined) {
+        header = yield* decodeHeader(text)
+        return
+      }
+      const entry = yield* decodeLine(text)
+      const seq = entries.push(entry)
+      if (entry.seq !== seq) {
+        return yield* new ImportInvalid({ line, issue: `entry ${seq} belongs here, and this is entry ${entry.seq}` })
+      }
+    })
+    yield* Stream.runForEach(lines, (text) =>
+      Effect.catchTag(next(text), "SchemaError", ({ message }) =>
+        Effect.fail(new ImportInvalid({ line, issue: message }))
+      )
+    )
+    if (header === undefined) return yield* new ImportInvalid({ line: line + 1, issue: "there is no header" })
+    if (entries.length !== header.head) {
+      const issue = `the thread has ${header.head} entries, and ${entries.length} of them are here`
+      return yield* new ImportInvalid({ line: line + 1, issue })
+    }
+    const thread = options?.as ?? header.thread
+    yield* Effect.catchTag(journal.restore(thread, entries), "RestoreInvalid", ({ issue, seq }) =>
+      Effect.fail(new ImportInvalid({ line: seq + 1, issue }))
+    )
+    return yield* journal.info(thread)
+  })
+
+/**
+ * Deletes the threads that were last changed longer ago than `olderThan` and have one of these statuses (default: done,
+ * failed). One that moves meanwhile stays. Succeeds with the number of deleted threads.
+ */
+export const retain = (options: {
+  readonly olderThan: Duration.Input
+  readonly status?: ReadonlyArray<Status> | undefined
+}): Effect.Effect<number, JournalUnavailable, Journal> =>
+  Effect.gen(function* () {
+    const journal = yield* Journal
+    const now = yield* Clock.currentTimeMillis
+    const updatedBefore = now - Duration.toMillis(Duration.fromInputUnsafe(options.olderThan))
+    return yield* Stream.fromIterable(new Set(options.status ?? (["done", "failed"] as const))).pipe(
+      Stream.flatMap((status) => journal.threads({ status, updatedBefore })),
+      Stream.mapEffect(({ head, thread }) =>
+        Effect.as(journal.remove(thread, { head }), 1).pipe(
+          Effect.catchTag(["JournalConflict", "ThreadNotFound"], () => Effect.succeed(0))
+        )
+      ),
+      Stream.runFold(
+        () => 0,
+        (total, removed) => total + removed
+      )
+    )
+  })
+
+/** {@link Journal} `check` of every thread; only those that have findings. */
+export const checkAll: Stream.Stream<
+  { readonly thread: string; readonly findings: ReadonlyArray<Finding> },
+  JournalUnavailable,
+  Journal
+> = Stream.unwrap(
+  Effect.map(Journal, (journal) =>
+    journal.threads().pipe(
+      Stream.mapEffect(({ thread }) =>
+        Effect.map(
+          Effect.catchTag(journal.check(thread), "ThreadNotFound", () => Effect.succeed([])),
+          (findings) => ({ thread, findings })
+        )
+      ),
+      Stream.filter(({ findings }) => findings.length > 0)
+    )
+  )
+)
+
+/** What the journals in memory can be told. */
+export interface MemoryOptions {
+  readonly snapshots?: SnapshotPolicy | undefined
 }
 
-/** The name of the graph that a list of entries starts, if it starts one. */
-export const graphOf = (entries: ReadonlyArray<Entry>): string | undefined => {
-  for (const entry of entries) if (entry._tag === "RunStarted") return entry.graph.name
-  return undefined
-}
-
-/** Entries in their places after `head`. Pure. */
-export const place = (entries: ReadonlyArray<Entry>, head: number, at: number): ReadonlyArray<Sequenced> =>
-  entries.map((entry, index) => ({ seq: head + index + 1, at, entry }))
-
-interface Kept {
-  info: ThreadInfo
-  readonly entries: Array<Sequenced>
-}
+const layerOf = (ephemeral: boolean, options: MemoryOptions): Layer.Layer<Journal> =>
+  Layer.effect(
+    Journal,
+    Effect.sync(() => Journal.of(Memory.make({ ephemeral, snapshots: policyOf(options.snapshots) })))
+  )
 
 /** A journal in the memory of this process; for tests and for work that need not outlive it. */
-export const layerMemory: Layer.Layer<Journal> = Layer.effect(
-  Journal,
-  Effect.sync(() => {
-    const threads = new Map<string, Kept>()
-    const find = (thread: string) =>
-      Effect.suspend(() => {
-        const kept = threads.get(thread)
-        return kept === undefined ? Effect.fail(new ThreadNotFound({ thread })) : Effect.succeed(kept)
-      })
-    const write = (thread: string, at: number, entries: ReadonlyArray<Entry>): ReadonlyArray<Sequenced> => {
-      let kept = threads.get(thread)
-      if (kept === undefined) {
-        kept = {
-          info: { thread, graph: "", status: "unfinished", head: 0, createdAt: at, updatedAt: at },
-          entries: []
-        }
-        threads.set(thread, kept)
-      }
-      const written = place(entries, kept.entries.length, at)
-      for (const sequenced of written) kept.entries.push(sequenced)
-      kept.info = {
-        ...kept.info,
-        graph: graphOf(entries) ?? kept.info.graph,
-        status: statusAfter(kept.info.status, entries),
-        head: kept.entries.length,
-        updatedAt: at
-      }
-      return written
-    }
-    return Journal.of({
-      append: (thread, expected, entries) =>
-        Effect.flatMap(Clock.currentTimeMillis, (at) => {
-          const actual = threads.get(thread)?.info.head ?? 0
-          return actual === expected
-            ? Effect.succeed(write(thread, at, entries))
-            : Effect.fail(new JournalConflict({ thread, expected, actual }))
-        }),
-      read: (thread, range) =>
-        Effect.map(find(thread), (kept) => kept.entries.slice(range?.after ?? 0, range?.until ?? kept.entries.length)),
-      info: (thread) => Effect.map(find(thread), (kept) => kept.info),
-      threads: Effect.sync(() =>
-        Array.from(threads.values(), (kept) => kept.info).sort((a, b) => b.updatedAt - a.updatedAt)
-      ),
-      fork: Effect.fnUntraced(function* (from, at, as) {
-        const original = yield* find(from)
-        const now = yield* Clock.currentTimeMillis
-        if (threads.has(as)) return yield* new ThreadExists({ thread: as })
-        if (at < 1 || at > original.info.head) {
-          return yield* new EntryNotFound({ thread: from, seq: at, head: original.info.head })
-        }
-        const prefix = original.entries.slice(0, at)
-        const entries = prefix.map((sequenced) => sequenced.entry)
-        threads.set(as, {
-          info: {
-            thread: as,
-            graph: original.info.graph,
-            status: statusAfter("unfinished", entries),
-            head: at,
-            createdAt: now,
-            updatedAt: now
-          },
-          entries: prefix
-        })
-        write(as, now, [{ _tag: "Forked", from, at }])
-        return at + 1
-      }),
-      remove: (thread) => Effect.map(find(thread), () => void threads.delete(thread))
-    })
-  })
-)
+export const layerMemoryWith = (options: MemoryOptions): Layer.Layer<Journal> => layerOf(false, options)
+
+/** {@link layerMemoryWith} as it is. */
+export const layerMemory: Layer.Layer<Journal> = layerMemoryWith({})
+
+/**
+ * No journal to speak of: a thread is kept in memory while its run is unfinished or waits for answers, and forgotten
+ * once a run of it is done or failed.
+ */
+export const layerEphemeral: Layer.Layer<Journal> = layerOf(true, { snapshots: "never" })

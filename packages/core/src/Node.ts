@@ -6,6 +6,9 @@
  * - {@link Service}: a contract without an implementation. A layer implements it, another layer fakes it.
  * - `Ask.node`, `Graph.node`: a person, and a graph, as a node.
  *
+ * Combinators make a node of a node, whatever kind it is: {@link orElse} gives it a fallback, {@link withPolicy} a policy
+ * of its own, {@link adapt} fits it to another state, {@link transform} anything else.
+ *
  * **Example** (a contract, its implementation, its use)
  *
  * ```ts
@@ -22,11 +25,14 @@
  *
  * @since 0.1.0
  */
+import type * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
-import { NodeContractViolated } from "./Errors.ts"
+import { ConcurrentUpdate, JournalConflict, JournalUnavailable, NodeContractViolated, UnknownRoute } from "./Errors.ts"
+import * as Policy from "./Policy.ts"
+import * as Task from "./Task.ts"
 
 /** Brands a node definition. */
 export const TypeId = "~selvage/core/Node"
@@ -83,8 +89,132 @@ export const transform = <Input, Update, E, R, Update2, E2, R2>(
 ): Node<Input, Update2, E2, R2> => ({
   ...self,
   [TypeId]: brand,
-  run: (input) => f(self.run(input), input)
+  run: (input) =>
+    f(
+      Effect.suspend(() => self.run(input)),
+      input
+    )
 })
+
+/** What can be used as a node: a definition, or a plain function. */
+export type Source<Input, Update, E, R> = Node<Input, Update, E, R> | ((input: Input) => Effect.Effect<Update, E, R>)
+
+const toNode = <Input, Update, E, R>(self: Source<Input, Update, E, R>): Node<Input, Update, E, R> =>
+  isNode(self) ? self : { [TypeId]: brand, kind: "task", input: undefined, graph: undefined, run: self }
+
+/** Failures of the runtime around a node, and breaches of contract: bugs. No fallback takes them. */
+export type NotOwn =
+  | Task.Suspended
+  | JournalConflict
+  | JournalUnavailable
+  | NodeContractViolated
+  | ConcurrentUpdate
+  | UnknownRoute
+
+const isOwn = (error: unknown): boolean =>
+  !(
+    error instanceof Task.Suspended ||
+    error instanceof JournalConflict ||
+    error instanceof JournalUnavailable ||
+    error instanceof NodeContractViolated ||
+    error instanceof ConcurrentUpdate ||
+    error instanceof UnknownRoute
+  )
+
+/**
+ * Gives a node a fallback: where the node fails with an error of its own, the other runs with the same input, and the
+ * error is gone from the type. A defect, an interruption, an ask that waits, a journal that fails and a breach of
+ * contract ({@link NotOwn}) pass the fallback by. In a diagram it is the node it was.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import { Node } from "@selvage/core"
+ * import { Effect, Schema } from "effect"
+ *
+ * class Down extends Schema.TaggedError<Down>()("Down", {}) {}
+ * class Search extends Node.Service<Search>()("app/Search", {
+ *   input: Schema.String,
+ *   output: Schema.Struct({ notes: Schema.Array(Schema.String) }),
+ *   error: Down
+ * }) {}
+ *
+ * export const search = Node.orElse(Search, (topic) => Effect.succeed({ notes: [`nothing found on ${topic}`] }))
+ * ```
+ */
+export const orElse = <Input, Update, E, R, Update2, E2, R2>(
+  self: Source<Input, Update, E, R>,
+  other: Source<NoInfer<Input>, Update2, E2, R2>
+): Node<Input, Update | Update2, Extract<E, NotOwn> | E2, R | R2> => {
+  const fallback = toNode(other)
+  return transform(toNode(self), (run, input) =>
+    Effect.catchCause(run, (cause): Effect.Effect<Update | Update2, Extract<E, NotOwn> | E2, R2> =>
+      cause.reasons.every((reason) => reason._tag === "Fail" && isOwn(reason.error))
+        ? fallback.run(input)
+        : Effect.failCause(cause as Cause.Cause<Extract<E, NotOwn>>)
+    )
+  )
+}
+
+/**
+ * Puts a policy around a node, as part of it: around one side of an {@link orElse}, or wherever the node is used. A policy
+ * of the graph for the node goes around this one. What the policy fails with and needs joins the node's type.
+ */
+export const withPolicy = <Input, Update, E, R, Failure, Services>(
+  self: Source<Input, Update, E, R>,
+  policy: Policy.Policy<Failure, Services>
+): Node<Input, Update, E | Failure, R | Services> =>
+  transform(toNode(self), (run) =>
+    policy.retry === undefined ? Policy.apply(run, policy) : Effect.suspend(() => Policy.apply(asAttempts(run), policy))
+  )
+
+// A task keeps what an attempt has asked, so that a further attempt finds its answers as the runtime's own attempts do.
+const asAttempts = <Update, E, R>(run: Effect.Effect<Update, E, R>): Effect.Effect<Update, E, R> => {
+  let attempt: Task.Task | undefined
+  return Effect.flatMap(Task.Current, (task) => {
+    if (task === undefined) return run
+    attempt = attempt === undefined ? task : attempt.next()
+    return Effect.provideService(run, Task.Current, attempt)
+  })
+}
+
+/**
+ * Fits a node to a state it was not made for: its input is made from the state, and its output made into an update. An
+ * input schema of the node no longer counts: it now takes the state.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import { Node } from "@selvage/core"
+ * import { Schema } from "effect"
+ *
+ * class Translate extends Node.Service<Translate>()("app/Translate", { input: Schema.String, output: Schema.String }) {}
+ *
+ * export const translate = Node.adapt(Translate, {
+ *   input: ({ draft }: { readonly draft: string }) => draft,
+ *   update: (final) => ({ final })
+ * })
+ * ```
+ */
+export const adapt = <Input, Output, E, R, State, Update>(
+  self: Source<Input, Output, E, R>,
+  options: {
+    readonly input: (state: State) => NoInfer<Input>
+    readonly update: (output: NoInfer<Output>, state: State) => Update
+  }
+): Node<State, Update, E, R> => {
+  const node = toNode(self)
+  return {
+    ...node,
+    [TypeId]: brand,
+    input: undefined,
+    run: (state) =>
+      Effect.map(
+        Effect.suspend(() => node.run(options.input(state))),
+        (output) => options.update(output, state)
+      )
+  }
+}
 
 /** The implementation of a node service. */
 export type Handler<Input, Output, E, R = never> = (input: Input) => Effect.Effect<Output, E, R>

@@ -1,230 +1,155 @@
 /**
- * The journal on an `effect/sql` client: SQLite (`@selvage/sqlite`) and PostgreSQL (`@effect/sql-pg`).
+ * The journal on an `effect/sql` client: SQLite (`@selvage/sqlite`) and PostgreSQL (`@selvage/postgres`, which also
+ * listens for the appends of other processes). `docs/journal.md` describes the tables.
  *
- * Two tables, made and migrated by the layer: `selvage_threads` holds one row per thread with its head, and
- * `selvage_entries` one row per entry. An append moves the head with a conditional update and inserts its entries in
- * the same transaction, so that a reader sees all of them or none.
+ * Appends of all threads that wait share one transaction. An append moves the head of its thread with a conditional
+ * update and inserts its entries in the same transaction, so that a reader sees all of them or none.
+ *
+ * **Gotchas**
+ *
+ * - The journal's transactions are its own: inside `sql.withTransaction` of the same client an append is refused with
+ *   `JournalUnavailable`.
+ * - A name of a thread with U+0000 or half of a surrogate pair is refused: databases change such text.
  *
  * @since 0.1.0
  */
-import * as Arr from "effect/Array"
 import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Schema from "effect/Schema"
-import * as Migrator from "effect/sql/Migrator"
+import type * as Scope from "effect/Scope"
 import * as SqlClient from "effect/sql/SqlClient"
-import { Entry, type Sequenced } from "./Entry.ts"
-import {
-  EntryNotFound,
-  JournalConflict,
-  JournalCorrupt,
-  JournalUnavailable,
-  ThreadExists,
-  ThreadNotFound
-} from "./Errors.ts"
-import { graphOf, Journal, place, type Status, statusAfter, type ThreadInfo } from "./Journal.ts"
+import type * as Stream from "effect/Stream"
+import type { JournalUnavailable } from "./Errors.ts"
+import * as Check from "./internal/sql/check.ts"
+import * as Dialect from "./internal/sql/dialect.ts"
+import * as KnownThreads from "./internal/sql/knownThreads.ts"
+import { migrate } from "./internal/sql/migrations.ts"
+import * as Reader from "./internal/sql/reader.ts"
+import { type Database, unavailable } from "./internal/sql/rows.ts"
+import * as Tail from "./internal/sql/tail.ts"
+import * as Threads from "./internal/sql/threads.ts"
+import { outside } from "./internal/sql/transact.ts"
+import * as Writer from "./internal/sql/writer.ts"
+import { Journal, maxFindings, policyOf, type SnapshotPolicy } from "./Journal.ts"
 
-const migrations = Migrator.fromRecord({
-  "0001_journal": Effect.gen(function* () {
-    const sql = yield* SqlClient.SqlClient
-    yield* sql`CREATE TABLE selvage_threads (
-      thread TEXT PRIMARY KEY,
-      graph TEXT NOT NULL,
-      status TEXT NOT NULL,
-      head INTEGER NOT NULL,
-      created_at BIGINT NOT NULL,
-      updated_at BIGINT NOT NULL
-    )`
-    const entries = `CREATE TABLE selvage_entries (
-      thread TEXT NOT NULL,
-      seq INTEGER NOT NULL,
-      at BIGINT NOT NULL,
-      entry TEXT NOT NULL,
-      PRIMARY KEY (thread, seq)
-    )`
-    yield* sql.onDialectOrElse({
-      sqlite: () => sql.unsafe(`${entries} WITHOUT ROWID`),
-      orElse: () => sql.unsafe(entries)
-    })
-  })
-})
+/** What survives: `full`, a power loss; `normal`, a crash of the process, while a power loss may take the last appends. */
+export type Durability = "full" | "normal"
 
-const EntryJson = Schema.fromJsonString(Entry)
-const encodeEntry = Schema.encodeUnknownSync(EntryJson)
-const decodeEntry = Schema.decodeUnknownExit(EntryJson)
-
-// Numbers arrive as number, bigint or string, as the driver of the dialect has it.
-const Count = Schema.Union([Schema.Finite, Schema.BigInt, Schema.String])
-const ThreadRow = Schema.Struct({
-  thread: Schema.String,
-  graph: Schema.String,
-  status: Schema.Literals(["unfinished", "waiting", "done", "failed"]),
-  head: Count,
-  created_at: Count,
-  updated_at: Count
-})
-const decodeThreadRows = Schema.decodeUnknownEffect(Schema.Array(ThreadRow))
-
-const toInfo = (row: typeof ThreadRow.Type): ThreadInfo => ({
-  thread: row.thread,
-  graph: row.graph,
-  status: row.status,
-  head: Number(row.head),
-  createdAt: Number(row.created_at),
-  updatedAt: Number(row.updated_at)
-})
-
-const unavailable = (operation: string) => (cause: unknown) => new JournalUnavailable({ operation, cause })
-
-const make = Effect.gen(function* () {
-  const sql = yield* SqlClient.SqlClient
-
-  const find = Effect.fnUntraced(
-    function* (thread: string) {
-      const rows = yield* decodeThreadRows(yield* sql`SELECT * FROM selvage_threads WHERE thread = ${thread}`)
-      return rows[0] === undefined ? undefined : toInfo(rows[0])
-    },
-    Effect.mapError(unavailable("look up a thread"))
-  )
-
-  const info = (thread: string) =>
-    Effect.filterOrFail(
-      find(thread),
-      (found) => found !== undefined,
-      () => new ThreadNotFound({ thread })
-    )
-
-  const insert = (thread: string, after: number, at: number, entries: Arr.NonEmptyReadonlyArray<Entry>) =>
-    sql`INSERT INTO selvage_entries ${sql.insert(
-      Arr.map(entries, (entry, index) => ({ thread, seq: after + index + 1, at, entry: encodeEntry(entry) }))
-    )}`
-
-  const moveHead = (thread: string, expected: number, entries: ReadonlyArray<Entry>, at: number) => {
-    const head = expected + entries.length
-    const status = statusAfter(undefined, entries)
-    return expected === 0
-      ? sql`INSERT INTO selvage_threads ${sql.insert({
-          thread,
-          graph: graphOf(entries) ?? "",
-          status,
-          head,
-          created_at: at,
-          updated_at: at
-        })} ON CONFLICT DO NOTHING RETURNING head`
-      : sql`UPDATE selvage_threads SET head = ${head}, status = COALESCE(${status ?? null}, status), updated_at = ${at}
-          WHERE thread = ${thread} AND head = ${expected} RETURNING head`
-  }
-
-  /** The status of a thread as of an entry: what the last entry says that says anything. */
-  const statusAt = (thread: string, at: number) =>
-    sql<{ entry: unknown }>`SELECT entry FROM selvage_entries WHERE thread = ${thread} AND seq <= ${at}
-      ORDER BY seq DESC LIMIT 16`.pipe(
-      Effect.mapBoth({
-        onFailure: unavailable("fork a thread"),
-        onSuccess: (rows) => {
-          const entries = rows.flatMap(({ entry }) => {
-            const decoded = decodeEntry(entry)
-            return decoded._tag === "Success" ? [decoded.value] : []
-          })
-          return statusAfter<Status>("unfinished", entries.toReversed())
-        }
-      })
-    )
-
-  return Journal.of({
-    info,
-    append: Effect.fnUntraced(function* (thread, expected, entries) {
-      const at = yield* Clock.currentTimeMillis
-      const moved = yield* sql
-        .withTransaction(
-          Effect.flatMap(moveHead(thread, expected, entries, at), (rows) =>
-            rows.length === 0 ? Effect.succeed(false) : Effect.as(insert(thread, expected, at, entries), true)
-          )
-        )
-        .pipe(Effect.mapError(unavailable("append to a thread")))
-      if (!moved) {
-        const actual = (yield* find(thread))?.head ?? 0
-        return yield* new JournalConflict({ thread, expected, actual })
-      }
-      return place(entries, expected, at)
-    }),
-    read: Effect.fnUntraced(function* (thread, range) {
-      const { head } = yield* info(thread)
-      const after = range?.after ?? 0
-      const until = Math.min(range?.until ?? head, head)
-      const rows = yield* sql<{ seq: unknown; at: unknown; entry: unknown }>`SELECT seq, at, entry FROM selvage_entries
-        WHERE thread = ${thread} AND seq > ${after} AND seq <= ${until} ORDER BY seq`.pipe(
-        Effect.mapError(unavailable("read a thread"))
-      )
-      const entries: Array<Sequenced> = []
-      for (const row of rows) {
-        const seq = after + entries.length + 1
-        const decoded = decodeEntry(row.entry)
-        if (decoded._tag === "Failure" || Number(row.seq) !== seq) {
-          const issue =
-            Number(row.seq) !== seq ? `entry ${seq} is missing` : "it is not an entry that this version knows"
-          return yield* new JournalCorrupt({ thread, seq, issue })
-        }
-        entries.push({ seq, at: Number(row.at), entry: decoded.value })
-      }
-      if (after + entries.length < until) {
-        return yield* new JournalCorrupt({ thread, seq: after + entries.length + 1, issue: "the entry is missing" })
-      }
-      return entries
-    }),
-    threads: sql`SELECT * FROM selvage_threads ORDER BY updated_at DESC, thread`.pipe(
-      Effect.flatMap(decodeThreadRows),
-      Effect.mapBoth({ onFailure: unavailable("list the threads"), onSuccess: (rows) => rows.map(toInfo) })
-    ),
-    fork: Effect.fnUntraced(function* (from, at, as) {
-      const original = yield* info(from)
-      if (at < 1 || at > original.head) return yield* new EntryNotFound({ thread: from, seq: at, head: original.head })
-      const now = yield* Clock.currentTimeMillis
-      const status = yield* statusAt(from, at)
-      const forked: Entry = { _tag: "Forked", from, at }
-      const made = yield* sql
-        .withTransaction(
-          Effect.gen(function* () {
-            const rows = yield* sql`INSERT INTO selvage_threads ${sql.insert({
-              thread: as,
-              graph: original.graph,
-              status,
-              head: at + 1,
-              created_at: now,
-              updated_at: now
-            })} ON CONFLICT DO NOTHING RETURNING head`
-            if (rows.length === 0) return false
-            yield* sql`INSERT INTO selvage_entries (thread, seq, at, entry)
-          SELECT ${as}, seq, at, entry FROM selvage_entries WHERE thread = ${from} AND seq <= ${at}`
-            yield* insert(as, at, now, [forked])
-            return true
-          })
-        )
-        .pipe(Effect.mapError(unavailable("fork a thread")))
-      return made ? at + 1 : yield* new ThreadExists({ thread: as })
-    }),
-    remove: Effect.fnUntraced(function* (thread) {
-      yield* info(thread)
-      yield* sql
-        .withTransaction(
-          Effect.gen(function* () {
-            yield* sql`DELETE FROM selvage_entries WHERE thread = ${thread}`
-            yield* sql`DELETE FROM selvage_threads WHERE thread = ${thread}`
-          })
-        )
-        .pipe(Effect.mapError(unavailable("delete a thread")))
-    })
-  })
-})
+/** How the appends of other processes reach a tail. */
+export interface Notifications {
+  /** The PostgreSQL channel that every transaction tells the names of the threads it wrote. */
+  readonly channel: string
+  /** What comes on that channel: the name of a thread that changed, or `undefined` if any may have. Must not fail. */
+  readonly changes: Stream.Stream<string | undefined>
+}
 
 /**
- * The journal on the `SqlClient` in the context. Makes and migrates its tables (recorded in `selvage_migrations`).
+ * Runs a transaction that writes to its end at once, on the connection of the client. `undefined`: not now, somebody else
+ * has the connection or the lock. Throws what went wrong (an `SqlError` where the database refused); then nothing stands.
  */
-export const layer: Layer.Layer<Journal, JournalUnavailable, SqlClient.SqlClient> = Layer.effect(
-  Journal,
-  Migrator.make({})({ loader: migrations, table: "selvage_migrations" }).pipe(
-    Effect.mapError(unavailable("open: its tables could not be made or migrated")),
-    Effect.andThen(make)
+export type TransactNow = Writer.TransactNow
+
+/** How the journal is kept. */
+export interface Options {
+  /** For PostgreSQL; a SQLite client has it as its `synchronous`. Default `full`: the server's own setting. */
+  readonly durability?: Durability | undefined
+  readonly snapshots?: SnapshotPolicy | undefined
+  /** How often a tail looks for the appends of other processes. Default 250 ms. Not used with `notifications`. */
+  readonly poll?: Duration.Input | undefined
+  readonly notifications?: Notifications | undefined
+  /** For a database in this process: appends are then written without waiting for anything. */
+  readonly transactNow?: TransactNow | undefined
+}
+
+/** Threads whose rows are remembered between appends. */
+const rememberedThreads = 4096
+
+/** The longest name that is sent with a notification, in characters; PostgreSQL takes 8,000 bytes. */
+const maxPayload = 2000
+
+const announceOn = (channel: string): Writer.Announce =>
+  function* (threads) {
+    const names = threads.map((thread) => (thread.length <= maxPayload ? thread : ""))
+    const text = "SELECT pg_notify($1, name) FROM json_array_elements_text($2::text::json) AS name"
+    yield [text, [channel, JSON.stringify(names)]]
+  }
+
+/** The journal on the client in the context. Makes and migrates its tables (recorded in `selvage_migrations`). */
+export const make = Effect.fnUntraced(function* (
+  options: Options = {}
+): Effect.fn.Return<Journal["Service"], JournalUnavailable, SqlClient.SqlClient | Scope.Scope> {
+  const sql = yield* SqlClient.SqlClient
+  const dialect = sql.onDialectOrElse({
+    sqlite: () => Dialect.sqlite,
+    pg: () => Dialect.postgres({ durability: options.durability ?? "full" }),
+    orElse: () => undefined
+  })
+  if (dialect === undefined) {
+    return yield* unavailable("open")(new Error("this SqlClient speaks neither SQLite nor PostgreSQL"))
+  }
+  yield* migrate.pipe(
+    // Two processes that make the tables at once: the one that comes second finds them.
+    Effect.retry({ times: 3, while: (error) => error._tag === "SqlError" && error.reason._tag === "UniqueViolation" }),
+    Effect.mapError(unavailable("open: its tables could not be made or migrated"))
   )
-)
+  const database: Database = { sql, dialect, query: (text, params) => sql.unsafe(text, params).values }
+  const reader = Reader.make(database)
+  const poll = Duration.fromInputUnsafe(options.poll ?? "250 millis")
+  const { notifications } = options
+  const { changed, tail } = yield* Tail.make(
+    reader,
+    notifications === undefined ? { poll } : { stream: notifications.changes }
+  )
+  const known = KnownThreads.make(rememberedThreads)
+  const announce = notifications === undefined ? undefined : announceOn(notifications.channel)
+  const snapshots = policyOf(options.snapshots)
+  const append = yield* Writer.make({
+    database,
+    known,
+    snapshots,
+    transactNow: options.transactNow,
+    announce,
+    committed: changed
+  })
+  const threads = Threads.make({ database, known, announce, committed: changed })
+
+  return Journal.of({
+    append: (thread, expected, entries, options) => {
+      const appended = Effect.clockWith((clock) =>
+        append(thread, expected, entries, options?.id, clock.currentTimeMillisUnsafe())
+      )
+      return outside(
+        database,
+        "append to a thread",
+        known.get(thread) === undefined ? Effect.andThen(Threads.nameable(thread), appended) : appended
+      )
+    },
+    read: (thread, range) =>
+      Effect.map(
+        reader.page(thread, { after: Math.max(0, range?.after ?? 0), until: range?.until, limit: undefined }),
+        ({ entries }) => entries
+      ),
+    info: (thread) => Effect.map(reader.known(thread), ({ info }) => info),
+    threads: reader.threads,
+    fork: (from, at, as, patch) =>
+      outside(
+        database,
+        "fork a thread",
+        Effect.flatMap(Clock.currentTimeMillis, (now) => threads.fork(from, at, as, patch, now))
+      ),
+    remove: (thread, options) => outside(database, "delete a thread", threads.remove(thread, options?.head)),
+    snapshot: threads.snapshot,
+    keepSnapshot: (thread, seq, value, options) => threads.keepSnapshot(thread, seq, value, options?.id),
+    tail,
+    restore: (thread, entries) => outside(database, "restore a thread", threads.restore(thread, entries)),
+    check: Check.make(database, reader, maxFindings)
+  })
+})
+
+/** The journal on the `SqlClient` in the context, as the options say. */
+export const layerWith = (options: Options): Layer.Layer<Journal, JournalUnavailable, SqlClient.SqlClient> =>
+  Layer.effect(Journal, make(options))
+
+/** {@link layerWith} with the defaults. */
+export const layer: Layer.Layer<Journal, JournalUnavailable, SqlClient.SqlClient> = layerWith({})

@@ -6,6 +6,7 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
@@ -28,6 +29,20 @@ export class Suspended extends Data.TaggedError("Suspended")<{
   }
 }
 
+/** A question of a task to the outside. */
+export interface Question {
+  readonly name: string
+  readonly kind: "question" | "uncertain"
+  readonly question: Schema.Json
+  /** For how long it can be answered, in milliseconds. */
+  readonly millis: number | undefined
+}
+
+/** What came of a question. */
+export type Reply =
+  | { readonly _tag: "Answered"; readonly value: Schema.Json }
+  | { readonly _tag: "Expired"; readonly ask: string; readonly deadline: number }
+
 /** What a node knows of the task it runs in, and what it can ask of the runtime. */
 export interface Task {
   /** The thread's name; `undefined` when the graph runs without a journal. */
@@ -48,15 +63,44 @@ export interface Task {
   readonly intended: (key: string) => boolean
   readonly record: (key: string, value: Schema.Json) => Effect.Effect<void, JournalFailure>
   readonly intend: (key: string, detail: Schema.Json) => Effect.Effect<void, JournalFailure>
-  /** The answer to an ask, or `Suspended` after the question was journaled. */
-  readonly ask: (
-    name: string,
-    kind: "question" | "uncertain",
-    question: Schema.Json
-  ) => Effect.Effect<Schema.Json, JournalFailure | Suspended>
+  /** The answer to a question, or `Suspended` after the question was journaled. */
+  readonly ask: (question: Question) => Effect.Effect<Reply, JournalFailure | Suspended>
+  /** The task of another attempt. */
+  readonly next: () => Task
   /** Sends a live event to whoever listens; `undefined` when no one does. */
   readonly emit: ((event: Live) => Effect.Effect<void>) | undefined
 }
+
+/** Where a failure came to pass. */
+export interface Place {
+  /** The thread's name; `undefined` when the graph runs without a journal. */
+  readonly thread: string | undefined
+  readonly graph: string
+  readonly path: string
+  readonly step: number
+  readonly node: string
+  readonly task: string
+  readonly attempt: number
+}
+
+/** Annotates the cause of a failed run; see {@link placeOf}. */
+export class FailedAt extends Context.Service<FailedAt, Place>()("selvage/core/Task/FailedAt") {}
+
+/**
+ * The thread, step, node and attempt in which a run failed; `undefined` if no task failed.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import { Task } from "@selvage/core"
+ * import * as Effect from "effect/Effect"
+ *
+ * export const logged = <A, E, R>(run: Effect.Effect<A, E, R>) =>
+ *   Effect.tapCause(run, (cause) => Effect.logError("run failed", Task.placeOf(cause), cause))
+ * ```
+ */
+export const placeOf = (cause: Cause.Cause<unknown>): Place | undefined =>
+  Context.getOrUndefined(Cause.annotations(cause), FailedAt)
 
 /** The task around the current effect; `undefined` outside of a graph run. */
 export const Current = Context.Reference<Task | undefined>("selvage/core/Task/Current", {

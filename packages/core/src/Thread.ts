@@ -21,260 +21,176 @@
  *
  * @since 0.1.0
  */
-import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Equal from "effect/Equal"
-import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Schema from "effect/Schema"
-import * as Semaphore from "effect/Semaphore"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Ask, OpenAsk } from "./Ask.ts"
-import type { Entry, Sequenced, Values } from "./Entry.ts"
+import type { Sequenced } from "./Entry.ts"
 import {
   AnswerInvalid,
   AskNotOpen,
   EntryNotFound,
+  type GraphChanged,
   type JournalConflict,
   type JournalCorrupt,
   type JournalUnavailable,
   NodeContractViolated,
   type ReadFailure,
-  ThreadBusy,
   type ThreadExists,
   type ThreadFailure,
   type ThreadNotFound,
-  type GraphChanged
+  UnknownRoute
 } from "./Errors.ts"
 import type { Event } from "./Event.ts"
 import type { Graph } from "./Graph.ts"
-import type { Compiled, Record_ } from "./internal/compile.ts"
-import { emptyFrame, emptyReplay, type Replay, replay } from "./internal/replay.ts"
-import { type Frame, isJournalFailure, restore, type Run, runFrame, startState } from "./internal/runtime.ts"
+import * as Advance from "./internal/advance.ts"
+import type { Compiled } from "./internal/compile.ts"
+import { restore, startState } from "./internal/frame.ts"
+import { fold, open } from "./internal/open.ts"
+import { emptyFrame, type Replay } from "./internal/replay.ts"
+import * as View from "./internal/view.ts"
+import { maxCollisions } from "./internal/writer.ts"
 import { Journal } from "./Journal.ts"
-import { type JournalFailure, Suspended } from "./Task.ts"
 
 export type { OpenAsk } from "./Ask.ts"
+export { WarmThreads } from "./internal/open.ts"
+export type { Message, Update } from "./internal/view.ts"
 
 /** How a run ended: the graph is done, or every task left waits for an answer. */
 export type Outcome<State> =
   | { readonly _tag: "Done"; readonly state: State }
   | { readonly _tag: "Waiting"; readonly state: State; readonly asks: ReadonlyArray<OpenAsk> }
 
+/** The input was journaled as entry `seq`; whoever runs the thread takes it up after the run under way. */
+export interface Queued {
+  readonly _tag: "Queued"
+  readonly seq: number
+}
+
 /** What a run of a thread is given. */
 export interface RunOptions<Input> {
   readonly thread: string
   /**
    * Starts a run. Not needed to finish one: an unfinished run goes on with the input it has, and the same input again is
-   * taken for that. A different input while a run is unfinished is a `ThreadBusy`. A finished thread starts a new run
-   * with it, so a program that may be started again after it was done names its run.
+   * taken for that. A finished thread starts a new run with it, so a program that may be started again after it was done
+   * names its run.
    */
   readonly input?: Input | undefined
   /** A name for this run: a run of a name is started once, however often it is asked for. */
   readonly run?: string | undefined
+  /**
+   * What becomes of an input for a thread whose run is not finished:
+   *
+   * - `reject` (default): `ThreadBusy`.
+   * - `replace`: the run under way is interrupted, in this process at once with `RunReplaced` and in another at its next
+   *   append with `JournalConflict`, and the new one goes on from the last committed step.
+   */
+  readonly whenBusy?: "reject" | "replace" | undefined
 }
 
-// How often an append or an answer looks again when an answer came in between.
-const maxCollisions = 64
+/** A run whose input queues behind the run under way. */
+export interface QueueOptions<Input> extends Omit<RunOptions<Input>, "whenBusy"> {
+  /** The input is journaled and waits its turn; whoever runs the thread takes it up. A free thread runs it at once. */
+  readonly whenBusy: "queue"
+}
 
 /**
  * Starts a run of a thread, or goes on with the unfinished one. A finished thread without an input is left as it is.
+ * Runs also what was queued behind it meanwhile; then the outcome is that of the last run.
  */
-export const run = <Name extends string, State, E, R, Input>(
+export const run: {
+  <Name extends string, State, E, R, Input>(
+    graph: Graph<Name, State, E, R, Input>,
+    options: RunOptions<NoInfer<Input>>
+  ): Effect.Effect<Outcome<State>, E | ThreadFailure, R | Journal>
+  <Name extends string, State, E, R, Input>(
+    graph: Graph<Name, State, E, R, Input>,
+    options: QueueOptions<NoInfer<Input>>
+  ): Effect.Effect<Outcome<State> | Queued, E | ThreadFailure, R | Journal>
+} = <Name extends string, State, E, R, Input>(
   graph: Graph<Name, State, E, R, Input>,
-  options: RunOptions<NoInfer<Input>>
-): Effect.Effect<Outcome<State>, E | ThreadFailure, R | Journal> =>
-  advance(graph.compiled, options, undefined, undefined) as Effect.Effect<
-    Outcome<State>,
-    E | ThreadFailure,
-    R | Journal
-  >
+  options: RunOptions<NoInfer<Input>> | QueueOptions<NoInfer<Input>>
+): never => Advance.advance(graph.compiled, options) as never
+
+/** What a stream of a run is given. */
+export interface StreamOptions<Input> extends RunOptions<Input> {
+  /** First every journaled event after this sequence number. */
+  readonly after?: number | undefined
+  /**
+   * Leaving the stream leaves the run to this scope, with which it ends. Without one, leaving the stream interrupts the run.
+   */
+  readonly detach?: Scope.Scope | undefined
+}
+
+// How far a run may be ahead of who listens.
+const bufferSize = 256
+
+const listen = <A>(
+  graph: Compiled,
+  { detach, ...options }: Advance.Options & { readonly detach?: Scope.Scope | undefined },
+  listener: (offer: (event: A) => Effect.Effect<void>) => Advance.Listener
+): Stream.Stream<A, unknown, unknown> =>
+  Stream.callback<A, unknown, unknown>(
+    (queue) => {
+      const offer = (event: A) => Effect.asVoid(Queue.offer(queue, event))
+      const advanced = Advance.advance(graph, options, listener(offer)).pipe(
+        Effect.matchCauseEffect({
+          onFailure: (cause) => Queue.failCause(queue, cause),
+          onSuccess: () => Queue.end(queue)
+        })
+      )
+      return detach === undefined ? advanced : Effect.forkIn(advanced, detach)
+    },
+    { bufferSize }
+  )
 
 /**
  * Runs a thread as {@link run} does, and gives its events. With `after`, first every journaled event after that sequence
  * number, so that a listener that comes back misses none and sees none twice. A slow listener slows the run; leaving
- * the stream interrupts it.
+ * the stream interrupts it, unless it is detached.
  */
 export const stream = <Name extends string, State, E, R, Input>(
   graph: Graph<Name, State, E, R, Input>,
-  options: RunOptions<NoInfer<Input>> & { readonly after?: number | undefined }
+  options: StreamOptions<NoInfer<Input>>
 ): Stream.Stream<Event, E | ThreadFailure, R | Journal> =>
-  Stream.callback<Event, unknown, R | Journal>(
-    (queue) =>
-      Effect.andThen(
-        advance(
-          graph.compiled,
-          options,
-          (event) => Effect.asVoid(Queue.offer(queue, event)),
-          options.after
-        ) as Effect.Effect<unknown, unknown, R | Journal>,
-        Queue.end(queue)
-      ),
-    { bufferSize: 16 }
-  ) as Stream.Stream<Event, E | ThreadFailure, R | Journal>
+  listen<Event>(graph.compiled, options, (emit) => ({ emit, after: options.after })) as Stream.Stream<
+    Event,
+    E | ThreadFailure,
+    R | Journal
+  >
 
-const advance = Effect.fnUntraced(function* (
-  graph: Compiled,
-  options: RunOptions<unknown>,
-  emit: ((event: Event) => Effect.Effect<void>) | undefined,
-  after: number | undefined
-): Effect.fn.Return<Outcome<unknown>, unknown, unknown> {
-  const { thread } = options
-  const journal = yield* Journal
-  const entries = yield* journal
-    .read(thread)
-    .pipe(
-      Effect.catchTag("ThreadNotFound", (error) =>
-        options.input === undefined ? Effect.fail(error) : Effect.succeed([])
-      )
-    )
-  const log = replay(emptyReplay(), entries)
-  if (emit !== undefined && after !== undefined) {
-    for (const entry of entries.slice(after)) yield* emit({ _tag: "Journaled", ...entry })
-  }
-  const append = makeAppend(journal, thread, log, emit, after ?? 0)
-  const run: Run = { journal: { thread, replay: log, append }, emit }
+/** Runs a thread as {@link run} does, and gives its state: as the run begins, and after each step of its own graph. */
+export const values = <Name extends string, State, E, R, Input>(
+  graph: Graph<Name, State, E, R, Input>,
+  options: RunOptions<NoInfer<Input>>
+): Stream.Stream<State, E | ThreadFailure, R | Journal> =>
+  listen<unknown>(graph.compiled, options, (committed) => ({ committed })) as Stream.Stream<
+    State,
+    E | ThreadFailure,
+    R | Journal
+  >
 
-  const frame = yield* begin(graph, options, run, log, append)
-  if (frame === undefined) {
-    const { state } = yield* Effect.fromResult(restore(run, graph, "", log.frames.get("") ?? emptyFrame(), true))
-    return { _tag: "Done", state }
-  }
-  return yield* finish(graph, run, log, append, frame)
-})
-
-/** Where the run starts: at a new input, or where the thread stands. `undefined`: there is nothing to do. */
-const begin = Effect.fnUntraced(function* (
-  graph: Compiled,
-  { input, run: runKey, thread }: RunOptions<unknown>,
-  run: Run,
-  log: Replay,
-  append: Append
-) {
-  const root = log.frames.get("") ?? emptyFrame()
-  const known = runKey !== undefined && log.runs.has(runKey)
-  const closed = log.frames.size === 0 || log.outcome === "done"
-  if (input !== undefined && !known) {
-    const standing =
-      closed || log.outcome === "failed" ? yield* Effect.fromResult(restore(run, graph, "", root, closed)) : undefined
-    const { json } = yield* Effect.fromResult(startState(graph, input, true, standing?.state))
-    const same = !closed && (runKey === undefined || runKey === log.runKey) && Equal.equals(json, log.input)
-    if (!same) {
-      if (standing === undefined) {
-        return yield* new ThreadBusy({ thread, asks: Array.from(log.asks.keys()) })
-      }
-      // Folded already; the new run begins from here.
-      root.base = { state: standing.state, step: standing.step, finished: standing.finished }
-      root.changes.length = 0
-      yield* append([
-        {
-          _tag: "RunStarted",
-          graph: graph.shape,
-          input: json,
-          ...(runKey === undefined ? {} : { run: runKey })
-        }
-      ])
-      return yield* restored(graph, run, log)
-    }
-  }
-  return log.outcome === "done" ? undefined : yield* restored(graph, run, log)
-})
-
-const restored = (graph: Compiled, run: Run, log: Replay) =>
-  Effect.suspend(() => Effect.fromResult(restore(run, graph, "", log.frames.get("") ?? emptyFrame())))
-
-const finish = Effect.fnUntraced(function* (
-  graph: Compiled,
-  run: Run,
-  log: Replay,
-  append: Append,
-  start: Frame
-): Effect.fn.Return<Outcome<unknown>, unknown, unknown> {
-  const thread = run.journal?.thread ?? ""
-  let frame = start
-  while (true) {
-    const end = yield* runFrame(frame).pipe(
-      Effect.map(Option.some),
-      Effect.catchIf(
-        (error) => error instanceof Suspended,
-        () => Effect.succeedNone
-      ),
-      // A defect ends a run as an error does; an interruption leaves it unfinished.
-      Effect.tapCause((cause) =>
-        Cause.hasInterruptsOnly(cause) || isJournalFailure(Cause.squash(cause), thread)
-          ? Effect.void
-          : append([{ _tag: "RunFinished", outcome: "failed" }])
-      )
-    )
-    if (Option.isSome(end)) {
-      yield* append([{ _tag: "RunFinished", outcome: "done" }])
-      return { _tag: "Done", state: end.value }
-    }
-    // Answers may have come in while siblings of the asking tasks were still at work.
-    if (!log.answered && log.outcome !== "waiting") yield* append([{ _tag: "RunFinished", outcome: "waiting" }])
-    if (!log.answered) {
-      return { _tag: "Waiting", state: frame.state, asks: Array.from(log.asks.values(), toOpenAsk) }
-    }
-    log.answered = false
-    frame = yield* restored(graph, run, log)
-  }
-})
-
-const toOpenAsk = ({ ask, kind, name, path, question, task }: OpenAsk): OpenAsk => ({
-  ask,
-  name,
-  kind,
-  question,
-  path,
-  task
-})
-
-type Entries = readonly [Entry, ...ReadonlyArray<Entry>]
-
-type Append = (entries: Entries) => Effect.Effect<void, JournalFailure>
+/** Runs a thread as {@link stream} does, and gives what the nodes of its own graph wrote, task by task. */
+export const updates = <Name extends string, State, E, R, Input>(
+  graph: Graph<Name, State, E, R, Input>,
+  options: StreamOptions<NoInfer<Input>>
+): Stream.Stream<View.Update<Partial<Input>>, E | ThreadFailure, R | Journal> =>
+  Stream.flatMap(stream(graph, options), (event) =>
+    Stream.fromIterable(View.updates(graph.compiled, event) as ReadonlyArray<View.Update<Partial<Input>>>)
+  )
 
 /**
- * One append at a time, each after the one before. Answers that came from outside in between are taken in; any other
- * entry means that somebody else runs the thread, and is a conflict.
+ * Runs a thread as {@link stream} does, and gives its conversation: pieces of text as models give them, wherever they run,
+ * and the messages that the thread's own graph adds to its `Channel.messages`.
  */
-const makeAppend = (
-  journal: Journal["Service"],
-  thread: string,
-  log: Replay,
-  emit: ((event: Event) => Effect.Effect<void>) | undefined,
-  after: number
-): Append => {
-  const one = Semaphore.makeUnsafe(1)
-  const tell = Effect.fnUntraced(function* (written: ReadonlyArray<Sequenced>) {
-    for (const entry of written)
-      if (emit !== undefined && entry.seq > after) yield* emit({ _tag: "Journaled", ...entry })
-  })
-  const write = (entries: Entries, collisions: number): Effect.Effect<ReadonlyArray<Sequenced>, JournalFailure> =>
-    Effect.suspend(() => journal.append(thread, log.head, entries)).pipe(
-      Effect.map((written) => {
-        replay(log, written)
-        return written
-      }),
-      Effect.catchTag("JournalConflict", (conflict) =>
-        collisions >= maxCollisions ? Effect.fail(conflict) : collide(entries, conflict, collisions)
-      )
-    )
-  const collide = Effect.fnUntraced(function* (entries: Entries, conflict: JournalConflict, collisions: number) {
-    const between = yield* journal
-      .read(thread, { after: log.head })
-      .pipe(Effect.catchTag(["JournalCorrupt", "ThreadNotFound"], () => Effect.succeed([])))
-    if (between.length === 0 || !between.every(({ entry }) => entry._tag === "AskAnswered")) return yield* conflict
-    replay(log, between)
-    log.answered = true
-    yield* tell(between)
-    return yield* write(entries, collisions + 1)
-  })
-  // Once an append is under way it is seen through: an interruption must not lose where the thread stands.
-  return (entries) => {
-    const written = Effect.uninterruptible(write(entries, 0))
-    return one.withPermits(1)(emit === undefined ? Effect.asVoid(written) : Effect.flatMap(written, tell))
-  }
-}
+export const messages = <Name extends string, State, E, R, Input>(
+  graph: Graph<Name, State, E, R, Input>,
+  options: StreamOptions<NoInfer<Input>>
+): Stream.Stream<View.Message, E | ThreadFailure, R | Journal> =>
+  Stream.flatMap(stream(graph, options), (event) => Stream.fromIterable(View.messages(graph.compiled, event)))
 
 /** The state of a thread, now or as of a sequence number. */
 export const state = <Name extends string, State, E, R, Input>(
@@ -282,25 +198,48 @@ export const state = <Name extends string, State, E, R, Input>(
   options: { readonly thread: string; readonly at?: number | undefined }
 ): Effect.Effect<State, ReadFailure | EntryNotFound | GraphChanged, Journal> =>
   Effect.gen(function* () {
+    const { thread } = options
     const journal = yield* Journal
-    const { head } = yield* journal.info(options.thread)
+    const { head } = yield* journal.info(thread)
     const at = options.at ?? head
-    if (at < 1 || at > head) return yield* new EntryNotFound({ thread: options.thread, seq: at, head })
-    const log = replay(emptyReplay(), yield* journal.read(options.thread, { until: at }))
-    const frame = yield* restored(graph.compiled, { journal: undefined, emit: undefined }, log)
-    return frame.state as State
+    if (at < 1 || at > head) return yield* new EntryNotFound({ thread, seq: at, head })
+    const log = yield* fold(journal, thread, graph.compiled, at)
+    return (yield* standing(graph.compiled, log)).state as State
   })
 
-/** The journaled entries of a thread after a sequence number (default 0: all of them). Needs no graph. */
+const standing = (graph: Compiled, log: Replay) =>
+  Effect.suspend(() => {
+    const run = { journal: undefined, emit: undefined, committed: undefined, traced: false }
+    return Effect.fromResult(restore(run, graph, "", log.frames.get("") ?? emptyFrame(), true))
+  })
+
+// How many entries are read at once.
+const page = 256
+
+/**
+ * The journaled entries of a thread after a sequence number (default 0: all of them). With `follow`, then those to come,
+ * whichever process appends them, until the stream is left. Needs no graph.
+ */
 export const events = (options: {
   readonly thread: string
   readonly after?: number | undefined
+  readonly follow?: boolean | undefined
 }): Stream.Stream<Sequenced, ReadFailure, Journal> =>
   Stream.unwrap(
-    Effect.map(
-      Effect.flatMap(Journal, (journal) => journal.read(options.thread, { after: options.after })),
-      Stream.fromIterable
-    )
+    Effect.gen(function* () {
+      const { after = 0, follow = false, thread } = options
+      const journal = yield* Journal
+      if (follow) return journal.tail(thread, after)
+      const { head } = yield* journal.info(thread)
+      const pages = Math.max(0, Math.ceil((head - after) / page))
+      return Stream.range(0, pages - 1).pipe(
+        Stream.flatMap((index) =>
+          Stream.fromIterableEffect(
+            journal.read(thread, { after: after + index * page, until: Math.min(head, after + (index + 1) * page) })
+          )
+        )
+      )
+    })
   )
 
 /** The questions of a thread that wait for their answers. Needs no graph. */
@@ -308,9 +247,7 @@ export const asks = (options: {
   readonly thread: string
 }): Effect.Effect<ReadonlyArray<OpenAsk>, ReadFailure, Journal> =>
   Effect.flatMap(Journal, (journal) =>
-    Effect.map(journal.read(options.thread), (entries) =>
-      Array.from(replay(emptyReplay(), entries).asks.values(), toOpenAsk)
-    )
+    Effect.map(open(journal, options.thread, undefined), ({ log }) => Array.from(log.asks.values(), Advance.toOpenAsk))
   )
 
 /**
@@ -318,26 +255,29 @@ export const asks = (options: {
  * thread must have exactly one open ask of that name. Needs no graph.
  */
 export const answer = <Name extends string, Question, Answer>(
-  ask: Ask<Name, Question, Answer>,
+  ask: Ask<Name, Question, Answer, unknown>,
   options: { readonly thread: string; readonly ask?: string | undefined; readonly value: NoInfer<Answer> }
 ): Effect.Effect<void, ReadFailure | JournalConflict | AskNotOpen | AnswerInvalid, Journal> =>
   Effect.gen(function* () {
     const { thread } = options
     const journal = yield* Journal
-    const entries = yield* journal.read(thread)
-    const log = replay(emptyReplay(), entries)
+    const { id, log } = yield* open(journal, thread, undefined)
+    const now = yield* Clock.currentTimeMillis
     const candidates = Array.from(log.asks.values()).filter(
-      (open) => open.name === ask.name && (options.ask === undefined || open.ask === options.ask)
+      (asked) =>
+        asked.name === ask.name &&
+        (options.ask === undefined || asked.ask === options.ask) &&
+        (asked.deadline === undefined || now < asked.deadline)
     )
-    const open = candidates[0]
-    if (open === undefined || candidates.length > 1) {
+    const asked = candidates[0]
+    if (asked === undefined || candidates.length > 1) {
       return yield* new AskNotOpen({ thread, ask: options.ask ?? ask.name, open: Array.from(log.asks.keys()) })
     }
     const value = yield* Effect.mapError(
       Schema.encodeEffect(ask.answer)(options.value),
-      (error) => new AnswerInvalid({ ask: open.ask, issue: error.message })
+      (error) => new AnswerInvalid({ ask: asked.ask, issue: error.message })
     )
-    yield* journal.append(thread, log.head, [{ _tag: "AskAnswered", ask: open.ask, value }])
+    yield* journal.append(thread, log.head, [{ _tag: "AskAnswered", ask: asked.ask, value }], { id })
   }).pipe(Effect.retry({ while: (error) => error._tag === "JournalConflict", times: maxCollisions }))
 
 /**
@@ -366,16 +306,48 @@ export const fork = <Name extends string, State, E, R, Input>(
 > =>
   Effect.gen(function* () {
     const journal = yield* Journal
+    const { as, at, thread } = options
     // Checked before the fork is made, so that a bad patch leaves nothing behind.
-    const updates: Values | undefined =
-      options.update === undefined ? undefined : yield* patch(graph.compiled, options.update)
-    const head = yield* journal.fork(options.thread, options.at, options.as)
-    if (updates !== undefined) yield* journal.append(options.as, head, [{ _tag: "Patched", updates }])
+    const update = options.update === undefined ? undefined : yield* patchOf(graph.compiled, options.update)
+    yield* journal.fork(thread, at, as, update)
   })
 
-const patch = (graph: Compiled, update: Record_) =>
+/**
+ * Changes the state of a thread from outside. The updates go through the channels' schemas and reducers and are an entry of
+ * their own. The step under way, if there is one, is planned anew; with `node` as if that node had just made the change.
+ * A run of the thread in another place ends with `JournalConflict`.
+ */
+export const patch = <Name extends string, State, E, R, Input>(
+  graph: Graph<Name, State, E, R, Input>,
+  options: {
+    readonly thread: string
+    readonly update: Partial<NoInfer<Input>>
+    /** Goes on after this node. */
+    readonly node?: string | undefined
+  }
+): Effect.Effect<void, ReadFailure | JournalConflict | NodeContractViolated | UnknownRoute | GraphChanged, Journal> =>
+  Effect.gen(function* () {
+    const { node, thread, update } = options
+    const { compiled } = graph
+    if (node !== undefined && !Object.hasOwn(compiled.nodes, node)) {
+      return yield* new UnknownRoute({ node: "patch", target: node, known: Object.keys(compiled.nodes) })
+    }
+    const journal = yield* Journal
+    const updates = yield* patchOf(compiled, update)
+    const { id, log } = yield* open(journal, thread, compiled)
+    yield* standing(compiled, log)
+    const patched = { _tag: "Patched", updates, ...(node === undefined ? {} : { node }) } as const
+    yield* journal.append(
+      thread,
+      log.head,
+      log.migration === undefined ? [patched] : [{ _tag: "Migrated", graph: compiled.shape }, patched],
+      { id }
+    )
+  })
+
+const patchOf = (graph: Compiled, update: object) =>
   Effect.mapError(Effect.fromResult(startState(graph, update, true)), (error) =>
     error._tag === "NodeContractViolated"
       ? error
-      : new NodeContractViolated({ node: "fork", part: "its update", issue: error.message })
+      : new NodeContractViolated({ node: "patch", part: "its update", issue: error.message })
   ).pipe(Effect.map(({ json }) => json))

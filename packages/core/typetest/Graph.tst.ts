@@ -2,6 +2,7 @@ import * as Channel from "@selvage/core/Channel"
 import type * as Errors from "@selvage/core/Errors"
 import * as Graph from "@selvage/core/Graph"
 import * as Node from "@selvage/core/Node"
+import * as Policy from "@selvage/core/Policy"
 import type * as Task from "@selvage/core/Task"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -88,6 +89,21 @@ describe("what a graph tells by its type", () => {
     expect(Graph.make("research", { state, nodes, edges })).type.toBe<
       Graph.Graph<"research", Research, PlanError | SearchUnavailable, Plan | Search, ResearchInput>
     >()
+  })
+
+  test("an error of a policy can have a route too, to a node that takes it", () => {
+    expect(
+      Graph.make("patient", {
+        state: { n: Channel.sum },
+        nodes: {
+          wait: ({ n }) => Effect.succeed({ n }),
+          late: Node.make(Policy.AttemptTimedOut, ({ millis }) => Effect.succeed({ n: millis }))
+        },
+        edges: { start: "wait", wait: "end", late: "end" },
+        onError: { AttemptTimedOut: "late" },
+        policies: { wait: Policy.make({ timeout: "1 second" }) }
+      })
+    ).type.toBe<Graph.Graph<"patient", { readonly n: number }, never, never, { readonly n?: number }>>()
   })
 
   test("a run needs what its nodes need, and fails as they do", () => {
@@ -243,16 +259,16 @@ describe("what does not compile", () => {
     expect(Graph.make("wrong", { state, nodes, edges: { ...edges, plan: "search" } })).type.toRaiseError("search")
   })
 
-  test("an error route for a tag that no node fails with stands in the error type, and the error stays", () => {
-    expect(Graph.make("typo", { state, nodes, edges, onError: { SearchUnavailible: "write" } })).type.toBe<
-      Graph.Graph<
-        "typo",
-        Research,
-        PlanError | SearchUnavailable | Graph.UnknownErrorRoute<"SearchUnavailible">,
-        Plan | Search,
-        ResearchInput
-      >
-    >()
+  test("an error route for a tag that no node fails with", () => {
+    expect(Graph.make("typo", { state, nodes, edges, onError: { SearchUnavailible: "write" } })).type.toRaiseError(
+      "'SearchUnavailible' does not exist"
+    )
+  })
+
+  test("an error route for a tag that no node fails with, beside one for a tag that some node does", () => {
+    expect(
+      Graph.make("typo", { state, nodes, edges, onError: { SearchUnavailable: "write", PlanErorr: "write" } })
+    ).type.toRaiseError("'PlanErorr' does not exist")
   })
 
   test("an error route to an unknown node", () => {

@@ -8,27 +8,50 @@
  * SELVAGE_MODEL_SMART="anthropic:claude-sonnet-5-5 | openai:gpt-5.4 | offline"
  * ```
  *
+ * - What is around the models, their options and a role's budget stand in a file that `SELVAGE_MODELS_FILE` names, in code,
+ *   or in the variable as JSON: see `ModelConfig`. The variable is over the file, the file over the code, key by key. To
+ *   change the provider is to change configuration only.
  * - A role that is not configured is what `smart` is. Without any configuration `smart` is Anthropic's or OpenAI's default
  *   model if `ANTHROPIC_API_KEY` or `OPENAI_API_KEY` is set, in this order, else the offline model.
+ * - Each model behind a network has `ModelPolicy.standard` around it unless its policy says otherwise; `Fallback` goes from
+ *   one to the next; the role's budget and then its deadline are around all of it.
  * - `SELVAGE_OPENAI_API=chat` and `OPENAI_BASE_URL` address a server that is compatible with OpenAI.
  * - All that is wrong with the declared roles is reported at once, when the layer is built.
+ *
+ * Circuits, rate limits and budgets are kept in the stores of the context the layer is built in
+ * (`CircuitBreaker.CircuitBreakerStore`, `RateLimiter.RateLimiterStore`, `BudgetLedger.Ledger`), else in memory.
  *
  * **Gotchas**
  *
  * - An empty variable counts as unset.
- * - The next model is not asked once a tool has run or a stream has emitted content.
+ * - The next model is not asked once a stream has given content, unless `onPartial` says so, and never once a tool was
+ *   called in it.
+ * - Roles that ask one model under the same limits share its circuit and its rate limits; other limits have their own.
  * - A provider's SDK is loaded when the first of its models is made, not before.
  */
 import * as LanguageModel from "effect/ai/LanguageModel"
 import * as Cache from "effect/Cache"
-import * as Config from "effect/Config"
+import type * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as CircuitBreaker from "effect/persistence/CircuitBreaker"
+import * as RateLimiter from "effect/persistence/RateLimiter"
 import * as Schema from "effect/Schema"
-import { fallback, type Named } from "./internal/fallback.ts"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as Budget from "./Budget.ts"
+import * as BudgetLedger from "./BudgetLedger.ts"
+import * as BudgetStore from "./BudgetStore.ts"
+import * as Fallback from "./Fallback.ts"
+import { type Choice, nameOf, type Plan, plan as planOf, type Written } from "./internal/rolePlan.ts"
+import * as RoleSources from "./internal/roleSources.ts"
+import * as Middleware from "./Middleware.ts"
+import * as ModelConfig from "./ModelConfig.ts"
+import * as ModelPolicy from "./ModelPolicy.ts"
+import * as Prices from "./Prices.ts"
 import * as Providers from "./Providers.ts"
 
 /** The configuration names no usable models. Lists everything that is wrong, not only the first thing. */
@@ -45,6 +68,8 @@ export class ModelConfigInvalid extends Schema.TaggedError<ModelConfigInvalid>()
 export interface Resolution {
   readonly role: string
   readonly model: LanguageModel.LanguageModel
+  /** The models of the role, each with its own policy around it: for a `Fallback.plan` or a `Routing` of your own. */
+  readonly members: Fallback.Several<LanguageModel.LanguageModel>
   /** The models in the order in which they are asked, as `provider:model` or `offline`. */
   readonly models: ReadonlyArray<string>
   /** Why these: the variable that names them, or what was taken for lack of one. */
@@ -76,8 +101,13 @@ export const defaultRoles: ReadonlyArray<string> = [defaultRole, "fast", "judge"
 export interface Options {
   /** Where models come from; a later provider takes the place of a former one of the same name. Default: `Providers.all`. */
   readonly providers?: ReadonlyArray<Providers.Provider> | undefined
-  /** Roles to check when the layer is built, besides `smart`. Others are resolved when they are asked for. */
-  readonly roles?: ReadonlyArray<string> | undefined
+  /**
+   * Roles to check when the layer is built, besides `smart`: their names, or what they are unless the environment or the file
+   * says otherwise. Other roles are resolved when they are asked for.
+   */
+  readonly roles?: ReadonlyArray<string> | Readonly<Record<string, ModelConfig.RoleInput>> | undefined
+  /** The policy of roles that have none. Default: `standard`. */
+  readonly policy?: ModelConfig.Policy | undefined
 }
 
 /** The variable that configures a role. */
@@ -87,78 +117,223 @@ export const variableOf = (role: string): string =>
     .replace(/[^A-Za-z0-9]+/g, "_")
     .toUpperCase()}`
 
-interface Choice {
-  readonly provider: Providers.Provider
-  readonly model: string
-}
-
-const nameOf = ({ model, provider }: Choice): string =>
-  provider.takesNoModel === true ? provider.name : `${provider.name}:${model}`
+/** The variable that names a file of roles. */
+export const fileVariable = RoleSources.fileVariable
 
 const describe = (choice: Choice): string =>
   choice.provider.remark === undefined ? nameOf(choice) : `${nameOf(choice)} (${choice.provider.remark})`
-
-type Parsed = { readonly choice: Choice } | { readonly finding: Providers.Finding }
-
-const parse = (
-  text: string,
-  where: string,
-  providers: ReadonlyMap<string, Providers.Provider>
-): ReadonlyArray<Parsed> => {
-  const known = [...providers.values()]
-  const forms = known
-    .map((provider) => (provider.takesNoModel === true ? provider.name : `${provider.name}:MODEL`))
-    .join(", ")
-  return text.split("|").map((part): Parsed => {
-    const entry = part.trim()
-    const wrong = (what: string, fix: string): Parsed => ({ finding: { what, where, fix } })
-    if (entry.length === 0)
-      return wrong("a model is missing between the bars", `name one of ${forms}, or remove the bar`)
-    const colon = entry.indexOf(":")
-    const name = (colon < 0 ? entry : entry.slice(0, colon)).trim()
-    const model = colon < 0 ? "" : entry.slice(colon + 1).trim()
-    const provider = providers.get(name)
-    if (provider === undefined) {
-      return colon < 0
-        ? wrong(`unknown model "${entry}"`, `name it with its provider: one of ${forms}`)
-        : wrong(`unknown provider "${name}" in "${entry}"`, `use one of ${forms}`)
-    }
-    if (provider.takesNoModel === true) {
-      return colon < 0
-        ? { choice: { provider, model: "" } }
-        : wrong(`"${name}" takes no model name`, `write ${name} alone`)
-    }
-    if (model.length === 0) {
-      return wrong(
-        `the provider "${name}" needs a model`,
-        `write ${name}:MODEL${provider.defaultModel === undefined ? "" : `, for example ${name}:${provider.defaultModel}`}`
-      )
-    }
-    if (/\s/.test(model))
-      return wrong(`the model name "${model}" has a space in it`, "divide models by |, and write each without spaces")
-    return { choice: { provider, model } }
-  })
-}
-
-const read = (name: string) =>
-  Config.String(name).pipe(Config.option, Config.map(Option.filter((value) => value.trim().length > 0)))
 
 const unreadable = (where: string) => (error: Config.ConfigError) =>
   Effect.fail(
     new ModelConfigInvalid({ findings: [{ what: error.message, where, fix: "correct the value, or unset it" }] })
   )
 
-const isSet = (name: string): Effect.Effect<boolean, Config.ConfigError> => Effect.map(read(name), Option.isSome)
-
-interface Plan {
-  readonly choices: ReadonlyArray<Choice>
-  readonly findings: ReadonlyArray<Providers.Finding>
-  readonly origin: string
-}
+const isSet = (name: string): Effect.Effect<boolean, Config.ConfigError> =>
+  Effect.map(RoleSources.read(name), Option.isSome)
 
 const distinct = (findings: ReadonlyArray<Providers.Finding>): ReadonlyArray<Providers.Finding> => [
   ...new Map(findings.map((finding) => [`${finding.where} ${finding.what}`, finding])).values()
 ]
+
+type Known = ReadonlyMap<string, Providers.Provider>
+
+const checkProvider = Effect.fnUntraced(function* (provider: Providers.Provider, providers: Known) {
+  const findings: Array<Providers.Finding> = []
+  if (provider.keyVariable !== undefined && !(yield* isSet(provider.keyVariable))) {
+    findings.push({
+      what: `the key for the provider "${provider.name}" is missing`,
+      where: provider.keyVariable,
+      fix: `set it, or choose another model${providers.has("offline") ? " (offline needs no key)" : ""}`
+    })
+  }
+  if (provider.check !== undefined) findings.push(...(yield* provider.check))
+  return findings
+})
+
+/** What is taken when nothing is configured. */
+const unconfigured = Effect.fnUntraced(function* (providers: Known) {
+  for (const provider of providers.values()) {
+    if (provider.keyVariable === undefined || provider.defaultModel === undefined) continue
+    if (yield* isSet(provider.keyVariable)) {
+      return { model: nameOf({ provider, model: provider.defaultModel }), origin: `${provider.keyVariable} is set` }
+    }
+  }
+  const provider = [...providers.values()].find((candidate) => candidate.takesNoModel === true)
+  return provider === undefined ? undefined : { model: provider.name, origin: "nothing is configured" }
+})
+
+interface Sources {
+  readonly providers: Known
+  readonly code: ReadonlyMap<string, Written>
+  readonly file: ReadonlyMap<string, Written>
+}
+
+const writtenOf = Effect.fnUntraced(function* (role: string, { code, file }: Sources) {
+  const name = variableOf(role)
+  const own = yield* RoleSources.read(name)
+  return [
+    code.get(role),
+    file.get(role),
+    Option.isSome(own) ? RoleSources.variable(name, own.value) : undefined
+  ].filter((written) => written !== undefined)
+})
+
+const unpriced = (plan: Plan, role: string, prices: Prices.Table): ReadonlyArray<Providers.Finding> =>
+  plan.budget?.dollars === undefined
+    ? []
+    : plan.choices
+        .filter((choice) => choice.provider.local !== true && Option.isNone(Prices.find(nameOf(choice), prices)))
+        .map((choice) => ({
+          what: `the role has a budget in dollars, and the price of "${nameOf(choice)}" is not known`,
+          where: `budget of the role ${role}`,
+          fix: `add the price (${Prices.variable}), set the budget in tokens, or choose another model`
+        }))
+
+const planRole = Effect.fnUntraced(function* (role: string, sources: Sources) {
+  const { providers } = sources
+  let owner = role
+  let written = yield* writtenOf(role, sources)
+  if (written.length === 0) {
+    owner = defaultRole
+    written = yield* writtenOf(defaultRole, sources)
+  }
+  if (written.length === 0) {
+    const found = yield* unconfigured(providers)
+    const where = variableOf(defaultRole)
+    if (found === undefined) {
+      const fix = "set it to a model of a provider, as provider:model"
+      return {
+        ...planOf(role, [], providers),
+        findings: [{ what: "no model is configured", where, fix }],
+        origin: where
+      }
+    }
+    written = [{ role: { model: found.model }, at: () => found.origin }]
+  }
+  const plan = planOf(owner, written, providers)
+  const findings = [...plan.findings, ...unpriced(plan, owner, yield* Prices.Prices)]
+  for (const provider of new Set(plan.choices.map((choice) => choice.provider)))
+    findings.push(...(yield* checkProvider(provider, providers)))
+  const inherits = owner !== role && plan.origin.startsWith("SELVAGE_")
+  const origin = inherits ? `${variableOf(role)} is not set, so as ${defaultRole}: ${plan.origin}` : plan.origin
+  const budget = plan.budget === undefined ? undefined : { ...plan.budget, name: plan.budget.name ?? `role:${owner}` }
+  return { ...plan, findings, origin, budget } satisfies Plan
+})
+
+/** Roles whose budgets step down to each other have nobody at the end. */
+const circles = (plans: ReadonlyMap<string, Plan>): ReadonlyArray<Providers.Finding> => {
+  const findings: Array<Providers.Finding> = []
+  for (const [role, { budget }] of plans) {
+    if (budget?.stepDown === undefined) continue
+    const where = `budget of the role ${role}`
+    const seen = [role]
+    for (let at: string | undefined = budget.stepDown; at !== undefined; at = plans.get(at)?.budget?.stepDown) {
+      if (!plans.has(at)) {
+        findings.push({
+          what: `it steps down to "${at}", which is no role`,
+          where,
+          fix: `declare it, or name one of ${[...plans.keys()].join(", ")}`
+        })
+        break
+      }
+      if (seen.includes(at)) {
+        findings.push({
+          what: `it steps down in a circle: ${[...seen, at].join(", ")}`,
+          where,
+          fix: "let one of them fail or wait"
+        })
+        break
+      }
+      seen.push(at)
+    }
+  }
+  return findings
+}
+
+/** The stores of the context, else stores in memory. */
+const storesOf = Effect.gen(function* () {
+  const memory = yield* Layer.build(
+    Layer.merge(ModelPolicy.layerStoresMemory, BudgetLedger.layer().pipe(Layer.provide(BudgetStore.layerMemory())))
+  )
+  const circuits = yield* Effect.serviceOption(CircuitBreaker.CircuitBreakerStore)
+  const limits = yield* Effect.serviceOption(RateLimiter.RateLimiterStore)
+  const ledger = yield* Effect.serviceOption(BudgetLedger.Ledger)
+  return memory.pipe(
+    Option.isSome(circuits) ? Context.add(CircuitBreaker.CircuitBreakerStore, circuits.value) : (own) => own,
+    Option.isSome(limits) ? Context.add(RateLimiter.RateLimiterStore, limits.value) : (own) => own,
+    Option.isSome(ledger) ? Context.add(BudgetLedger.Ledger, ledger.value) : (own) => own
+  )
+})
+
+interface Realized {
+  readonly scope: Scope.Scope
+  readonly stores: Context.Context<ModelPolicy.Stores | BudgetLedger.Ledger>
+  readonly standard: ModelConfig.Policy | undefined
+  readonly prices: Prices.Table
+  /** Models by name, options and policy: roles that ask the same share it. As many as configuration names. */
+  readonly models: Map<string, LanguageModel.LanguageModel>
+}
+
+/** A model with its own policy around it: all but the deadline, which is that of the call. */
+const modelOf = Effect.fnUntraced(function* (choice: Choice, { models, scope, standard, stores }: Realized) {
+  const name = nameOf(choice)
+  const written = ModelConfig.mergePolicy(standard, choice.policy)
+  const key = JSON.stringify([name, choice.portable, choice.own, written])
+  const known = models.get(key)
+  if (known !== undefined) return known
+  const built = yield* Layer.buildWithScope(choice.provider.layer(choice.model, choice.portable, choice.own), scope)
+  const policy =
+    choice.provider.local === true
+      ? Middleware.none
+      : yield* ModelPolicy.middleware({ ...ModelConfig.toPolicy(written), deadline: undefined }).pipe(
+          Scope.provide(scope),
+          Effect.provide(stores)
+        )
+  const model = yield* Middleware.apply(
+    Context.get(built, LanguageModel.LanguageModel),
+    policy,
+    Middleware.named({ models: [name] })
+  )
+  models.set(key, model)
+  return model
+})
+
+// The budgets of roles count by the prices that they were checked with.
+const withPrices =
+  (prices: Prices.Table): Middleware.Middleware =>
+  (next) => ({
+    ...next,
+    generate: (call) => Effect.provideService(next.generate(call), Prices.Prices, prices),
+    stream: (call) => Stream.provideService(next.stream(call), Prices.Prices, prices)
+  })
+
+/** The middleware of a whole role, around its models: the budget, and the deadline around that. */
+const aroundRole = Effect.fnUntraced(function* (
+  role: string,
+  plan: Plan,
+  stepDown: LanguageModel.LanguageModel | undefined,
+  { prices, standard, stores }: Realized
+) {
+  const { deadline } = ModelConfig.toPolicy(ModelConfig.mergePolicy(standard, plan.policy))
+  const around = [
+    Middleware.named({ role }),
+    Middleware.mapCall((call) =>
+      Effect.sync(() => {
+        call.span.attribute("selvage.model.role", role)
+        return call
+      })
+    ),
+    ...(deadline === undefined ? [] : [ModelPolicy.deadline(deadline)])
+  ]
+  if (plan.budget === undefined) return Middleware.compose(...around)
+  const { name = `role:${role}`, stepDown: _, ...account } = plan.budget
+  const budget = Budget.middleware({
+    accounts: [{ ...account, name }],
+    ...(plan.maxOutputTokens === undefined ? {} : { outputTokens: plan.maxOutputTokens }),
+    ...(stepDown === undefined ? {} : { stepDown })
+  })
+  return Middleware.compose(...around, withPrices(prices), yield* Effect.provide(budget, stores))
+})
 
 /** Models of given providers for given roles, and the model of the role `smart`. */
 export const layerWith = (
@@ -166,111 +341,80 @@ export const layerWith = (
 ): Layer.Layer<Models | LanguageModel.LanguageModel, ModelConfigInvalid> =>
   Layer.effectContext(
     Effect.gen(function* () {
-      const providers = new Map((options.providers ?? Providers.all).map((provider) => [provider.name, provider]))
-      const scope = yield* Effect.scope
       const config = yield* ConfigProvider.ConfigProvider
+      const prices = yield* Prices.Prices
+      const realized: Realized = {
+        scope: yield* Effect.scope,
+        stores: yield* storesOf,
+        standard: options.policy,
+        prices,
+        models: new Map()
+      }
+      const isList = (roles: Options["roles"]): roles is ReadonlyArray<string> | undefined =>
+        roles === undefined || Array.isArray(roles)
+      const file = yield* RoleSources.file
+      const sources: Sources = {
+        providers: new Map((options.providers ?? Providers.all).map((provider) => [provider.name, provider])),
+        code: isList(options.roles) ? new Map() : RoleSources.code(options.roles),
+        file: file.roles
+      }
+      const names = isList(options.roles) ? (options.roles ?? defaultRoles) : Object.keys(options.roles)
+      const declared = new Set([defaultRole, ...names, ...file.roles.keys()])
+      const plans = new Map<string, Plan>()
+      for (const role of declared) plans.set(role, yield* planRole(role, sources))
+      const findings = distinct([
+        ...file.findings,
+        ...[...plans.values()].flatMap((plan) => plan.findings),
+        ...circles(plans)
+      ])
+      if (findings.length > 0) return yield* new ModelConfigInvalid({ findings })
 
-      const checkProvider = Effect.fnUntraced(function* (provider: Providers.Provider) {
-        const findings: Array<Providers.Finding> = []
-        if (provider.keyVariable !== undefined && !(yield* isSet(provider.keyVariable))) {
-          findings.push({
-            what: `the key for the provider "${provider.name}" is missing`,
-            where: provider.keyVariable,
-            fix: `set it, or choose another model${providers.has("offline") ? " (offline needs no key)" : ""}`
-          })
-        }
-        if (provider.check !== undefined) findings.push(...(yield* provider.check))
-        return findings
-      })
-
-      const unconfigured = Effect.gen(function* () {
-        for (const provider of providers.values()) {
-          if (provider.keyVariable === undefined || provider.defaultModel === undefined) continue
-          if (yield* isSet(provider.keyVariable)) {
-            return { choice: { provider, model: provider.defaultModel }, origin: `${provider.keyVariable} is set` }
-          }
-        }
-        const provider = [...providers.values()].find((candidate) => candidate.takesNoModel === true)
-        return provider === undefined ? undefined : { choice: { provider, model: "" }, origin: "nothing is configured" }
-      })
-
-      const plan = Effect.fnUntraced(function* (role: string) {
-        let where = variableOf(role)
-        let text = yield* read(where)
-        let origin = where
-        if (Option.isNone(text) && role !== defaultRole) {
-          where = variableOf(defaultRole)
-          text = yield* read(where)
-          origin = `${variableOf(role)} is not set, so as ${defaultRole}: ${where}`
-        }
-        if (Option.isNone(text)) {
-          const found = yield* unconfigured
-          if (found === undefined) {
-            const fix = "set it to a model of a provider, as provider:model"
-            return {
-              choices: [],
-              findings: [{ what: "no model is configured", where, fix }],
-              origin: where
-            } satisfies Plan
-          }
-          const findings = yield* checkProvider(found.choice.provider)
-          return { choices: [found.choice], findings, origin: found.origin } satisfies Plan
-        }
-        const parsed = parse(text.value, where, providers)
-        const choices = parsed.flatMap((entry) => ("choice" in entry ? [entry.choice] : []))
-        const findings = parsed.flatMap((entry) => ("finding" in entry ? [entry.finding] : []))
-        for (const provider of new Set(choices.map((choice) => choice.provider)))
-          findings.push(...(yield* checkProvider(provider)))
-        return { choices, findings, origin } satisfies Plan
-      })
-
-      const built = yield* Cache.make({
-        capacity: 64,
-        lookup: (name: string) =>
-          Effect.suspend(() => {
-            const colon = name.indexOf(":")
-            const provider = providers.get(colon < 0 ? name : name.slice(0, colon))!
-            return Layer.buildWithScope(provider.layer(colon < 0 ? "" : name.slice(colon + 1)), scope)
-          }).pipe(Effect.map((context) => Context.get(context, LanguageModel.LanguageModel)))
-      })
-
-      const realize = Effect.fnUntraced(function* (role: string, { choices, origin }: Plan) {
-        const named = yield* Effect.forEach(choices, (choice) =>
-          Effect.map(Cache.get(built, nameOf(choice)), (model): Named => ({ name: nameOf(choice), model }))
-        )
-        const [first, ...rest] = named
+      const built = new Map<string, Resolution>()
+      const realize = Effect.fnUntraced(function* (
+        role: string,
+        plan: Plan
+      ): Effect.fn.Return<Resolution, Config.ConfigError> {
+        const known = built.get(role)
+        if (known !== undefined) return known
+        const models = yield* Effect.forEach(plan.choices, (choice) => modelOf(choice, realized))
+        const [first, ...rest] = models
         if (first === undefined)
           return yield* Effect.die(new globalThis.Error(`role ${role} has no models and no findings`))
-        return {
+        const down = plan.budget?.stepDown
+        const lower = down === undefined ? undefined : yield* realize(down, plans.get(down)!)
+        const { onPartial } = ModelConfig.toPolicy(ModelConfig.mergePolicy(realized.standard, plan.policy))
+        const one = yield* Fallback.make([first, ...rest], { onPartial })
+        const model = yield* Middleware.apply(one, yield* aroundRole(role, plan, lower?.model, realized))
+        const resolution: Resolution = {
           role,
-          model: fallback([first, ...rest]),
-          models: named.map(({ name }) => name),
-          origin,
-          description: choices.map(describe).join(" | ")
-        } satisfies Resolution
+          model,
+          members: [first, ...rest],
+          models: plan.choices.map(nameOf),
+          origin: plan.origin,
+          description: plan.choices.map(describe).join(" | ")
+        }
+        if (plans.has(role)) built.set(role, resolution)
+        return resolution
       })
+      for (const [role, plan] of plans) yield* realize(role, plan)
 
-      const declared = [...new Set([defaultRole, ...(options.roles ?? defaultRoles)])]
-      const plans = yield* Effect.forEach(declared, (role) => Effect.map(plan(role), (own) => [role, own] as const))
-      const findings = distinct(plans.flatMap(([, own]) => own.findings))
-      if (findings.length > 0) return yield* new ModelConfigInvalid({ findings })
-      const resolved = new Map<string, Resolution>()
-      for (const [role, own] of plans) resolved.set(role, yield* realize(role, own))
-
+      // Roles that nobody declared: at most 64 are kept, and are resolved anew when they are asked for again.
       const late = yield* Cache.make({
         capacity: 64,
         lookup: Effect.fnUntraced(function* (role: string) {
-          const own = yield* plan(role)
-          if (own.findings.length > 0) return yield* new ModelConfigInvalid({ findings: distinct(own.findings) })
-          return yield* realize(role, own)
+          const plan = yield* planRole(role, sources)
+          const wrong = distinct([...plan.findings, ...circles(new Map([...plans, [role, plan]]))])
+          if (wrong.length > 0) return yield* new ModelConfigInvalid({ findings: wrong })
+          return yield* realize(role, plan)
         })
       })
       const resolve = (role: string): Effect.Effect<Resolution, ModelConfigInvalid> => {
-        const known = resolved.get(role)
+        const known = plans.has(role) ? built.get(role) : undefined
         if (known !== undefined) return Effect.succeed(known)
         return Cache.get(late, role).pipe(
           Effect.catchTag("ConfigError", unreadable(variableOf(role))),
-          Effect.provideService(ConfigProvider.ConfigProvider, config)
+          Effect.provideService(ConfigProvider.ConfigProvider, config),
+          Effect.provideService(Prices.Prices, prices)
         )
       }
       const service = Models.of({
@@ -278,9 +422,7 @@ export const layerWith = (
         model: (role) => Effect.map(resolve(role), (resolution) => resolution.model),
         description: (role) => Effect.map(resolve(role), (resolution) => resolution.description)
       })
-      return Context.make(Models, service).pipe(
-        Context.add(LanguageModel.LanguageModel, resolved.get(defaultRole)!.model)
-      )
+      return Context.make(Models, service).pipe(Context.add(LanguageModel.LanguageModel, built.get(defaultRole)!.model))
     }).pipe(Effect.catchTag("ConfigError", unreadable("configuration")))
   )
 

@@ -9,7 +9,8 @@
  * - Any other tool is called only if the request or the instructions ask for its action and every required parameter
  *   was found. A request that only asks a question sets off no action.
  * - Of a list, the element that the request names is used, else the one a superlative picks (`cheapest`, `earliest`,
- *   `highest …`) among those that are usable and within stated bounds, else the first.
+ *   `highest …`) among those that are usable and within stated bounds, else the first. A superlative in a name
+ *   (`First aid kit`) picks nothing.
  * - No call is made twice, and at most 32 for one request. Failed and denied actions are not tried again.
  * - Then it answers: a text that sums up, or a value that fits the schema.
  *

@@ -2,7 +2,14 @@
  * Prices: what models cost, as a table with a source and a date for every row.
  *
  * A model that is not in the table has no known cost: {@link cost} answers `None`, never zero. The offline model is known
- * to cost nothing. Prices change; a caller's rows go over these:
+ * to cost nothing. Input that was read from a cache, input that was written to one, reasoning and text are priced apart.
+ *
+ * Prices change. Rows of your own go over these, in code or by configuration: {@link layerConfig} reads `SELVAGE_PRICES`, a
+ * JSON object of rows, and what stands around a model (`Budget`) goes by {@link Prices}:
+ *
+ * ```sh
+ * SELVAGE_PRICES='{"my-model": {"input": 1.1, "cachedInput": 0.11, "output": 9, "source": "our contract", "asOf": "2026-01-01"}}'
+ * ```
  *
  * ```ts
  * import * as Prices from "@selvage/models/Prices"
@@ -11,6 +18,7 @@
  *   ...Prices.table,
  *   "gpt-5.1": { input: 1.1, cachedInput: 0.11, output: 9, source: "our contract", asOf: "2026-01-01" }
  * }
+ * export const layer = Prices.layer(mine)
  * ```
  *
  * **Gotchas**
@@ -19,7 +27,25 @@
  * charges for hosted tools. Cache writes are those of the five minute cache.
  */
 import type * as Response from "effect/ai/Response"
+import * as Config from "effect/Config"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+
+const Dollars = Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0))
+
+/** The schema of a {@link Price}, for prices that come from outside. */
+export const Price = Schema.Struct({
+  input: Dollars,
+  cachedInput: Dollars,
+  cacheWrite: Schema.optional(Dollars),
+  output: Dollars,
+  reasoning: Schema.optional(Dollars),
+  source: Schema.NonEmptyString,
+  asOf: Schema.String.check(Schema.isPattern(/^\d{4}-\d{2}-\d{2}$/, { expected: "a day as YYYY-MM-DD" }))
+})
 
 /** US dollars for a million tokens. */
 export interface Price {
@@ -29,8 +55,10 @@ export interface Price {
   readonly cachedInput: number
   /** Input written to the provider's cache; as `input` where it costs nothing extra. */
   readonly cacheWrite?: number | undefined
-  /** Output, reasoning included. */
+  /** Output; reasoning too, unless it has a price of its own. */
   readonly output: number
+  /** Output that is reasoning; as `output` where it has no price of its own. */
+  readonly reasoning?: number | undefined
   /** Where the figures are from. */
   readonly source: string
   /** The day for which the figures were looked up, as `YYYY-MM-DD`. */
@@ -39,6 +67,9 @@ export interface Price {
 
 /** Prices by model name. */
 export type Table = Readonly<Record<string, Price>>
+
+/** The schema of a {@link Table}. */
+export const Table = Schema.Record(Schema.NonEmptyString, Price)
 
 const openai = (input: number, cachedInput: number, output: number): Price => ({
   input,
@@ -105,28 +136,85 @@ export const find = (model: string, prices: Table = table): Option.Option<Price>
   return model === "offline" ? Option.some(free) : Option.none()
 }
 
+/** How many tokens of each price a request took. */
+export interface Tokens {
+  readonly input: number
+  readonly cachedInput: number
+  readonly cacheWrite: number
+  readonly output: number
+  readonly reasoning: number
+}
+
+/** What a provider says of the tokens of a request. */
+export interface Usage {
+  readonly inputTokens: Partial<Response.Usage["inputTokens"]>
+  readonly outputTokens: Partial<Response.Usage["outputTokens"]>
+}
+
+const atLeastZero = (tokens: number | undefined): number => Math.max(0, tokens ?? 0)
+
+/** Usage by what is priced apart; none if it does not say how many tokens the input or the output had. */
+export const tokens = ({ inputTokens, outputTokens }: Usage): Option.Option<Tokens> => {
+  const cachedInput = atLeastZero(inputTokens.cacheRead)
+  const cacheWrite = atLeastZero(inputTokens.cacheWrite)
+  const input =
+    inputTokens.uncached ?? (inputTokens.total === undefined ? undefined : inputTokens.total - cachedInput - cacheWrite)
+  const reasoning = atLeastZero(outputTokens.reasoning)
+  const output = outputTokens.total === undefined ? outputTokens.text : outputTokens.total - reasoning
+  if (input === undefined || (output === undefined && outputTokens.reasoning === undefined)) return Option.none()
+  return Option.some({
+    input: atLeastZero(input),
+    cachedInput,
+    cacheWrite,
+    output: atLeastZero(output),
+    reasoning
+  })
+}
+
+// A dollar for a million tokens is a million picodollars for each: whole, as long as prices have six decimals at most.
+const picodollars = (price: Price, own: Tokens): bigint => {
+  const times = (count: number, dollars: number) => BigInt(Math.round(count)) * BigInt(Math.round(dollars * 1_000_000))
+  return (
+    times(own.input, price.input) +
+    times(own.cachedInput, price.cachedInput) +
+    times(own.cacheWrite, price.cacheWrite ?? price.input) +
+    times(own.output, price.output) +
+    times(own.reasoning, price.reasoning ?? price.output)
+  )
+}
+
+/** What tokens cost at a price, in micro-dollars: a whole number, rounded up, so that what is spent is never less. */
+export const microsAt = (price: Price, own: Tokens): number => Number((picodollars(price, own) + 999_999n) / 1_000_000n)
+
+const priced = <A>(model: string, usage: Usage, prices: Table, f: (price: Price, own: Tokens) => A, none: A) =>
+  Option.flatMap(find(model, prices), (price) =>
+    price === free ? Option.some(none) : Option.map(tokens(usage), (own) => f(price, own))
+  )
+
 /**
  * What a request cost in US dollars; none if the model's price is unknown or the usage does not say how many tokens it
  * was.
  */
-export const cost = (
-  model: string,
-  usage: Pick<Response.Usage, "inputTokens" | "outputTokens">,
-  prices: Table = table
-): Option.Option<number> =>
-  Option.flatMap(find(model, prices), (price) => {
-    if (price === free) return Option.some(0)
-    const { cacheRead = 0, cacheWrite = 0, total, uncached } = usage.inputTokens
-    const plain = uncached ?? (total === undefined ? undefined : Math.max(0, total - cacheRead - cacheWrite))
-    const { reasoning, text } = usage.outputTokens
-    const output =
-      usage.outputTokens.total ??
-      (text === undefined && reasoning === undefined ? undefined : (text ?? 0) + (reasoning ?? 0))
-    if (plain === undefined || output === undefined) return Option.none()
-    const dollars =
-      plain * price.input +
-      cacheRead * price.cachedInput +
-      cacheWrite * (price.cacheWrite ?? price.input) +
-      output * price.output
-    return Option.some(dollars / 1_000_000)
-  })
+export const cost = (model: string, usage: Usage, prices: Table = table): Option.Option<number> =>
+  priced(model, usage, prices, (price, own) => Number(picodollars(price, own)) / 1e12, 0)
+
+/** {@link cost} in micro-dollars (millionths of a dollar), rounded up: for accounts, which must not drift. */
+export const micros = (model: string, usage: Usage, prices: Table = table): Option.Option<number> =>
+  priced(model, usage, prices, microsAt, 0)
+
+/** The prices by which money is counted. Default: {@link table}. */
+export const Prices = Context.Reference<Table>("selvage/models/Prices", { defaultValue: () => table })
+
+/** Other prices, in place of {@link table}. */
+export const layer = (prices: Table): Layer.Layer<never> => Layer.succeed(Prices, prices)
+
+/** The variable that {@link layerConfig} reads. */
+export const variable = "SELVAGE_PRICES"
+
+/** {@link table} with the rows that `SELVAGE_PRICES` has over it, as JSON: an object of prices by model name. */
+export const layerConfig: Layer.Layer<never, Config.ConfigError> = Layer.effect(
+  Prices,
+  Config.schema(Schema.fromJsonString(Table), variable).pipe(Config.withDefault({}), (config) =>
+    Effect.map(config, (own): Table => ({ ...table, ...own }))
+  )
+)

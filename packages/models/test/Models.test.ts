@@ -75,7 +75,10 @@ const describeRole = (role: string, env: Record<string, string>, options: Models
 const findingsOf = (env: Record<string, string>, options: Models.Options = {}) =>
   Effect.flip(describeRole("smart", env, options))
 
-const withFake = (log?: Array<string>): Models.Options => ({ providers: [...Providers.all, fake(log)] })
+const withFake = (log?: Array<string>): Models.Options => ({
+  providers: [...Providers.all, fake(log)],
+  policy: "none"
+})
 
 describe("Models", () => {
   describe("roles", () => {

@@ -6,29 +6,12 @@ import * as Toolkit from "effect/ai/Toolkit"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
 import * as fc from "fast-check"
 import { Offline } from "../src/index.ts"
 import { converse } from "./converse.ts"
+import { any, struct } from "./schemas.ts"
 
-const names = [
-  "id",
-  "sku",
-  "userId",
-  "city",
-  "units",
-  "price",
-  "startDate",
-  "title",
-  "status",
-  "reasons",
-  "approved",
-  "items",
-  "email",
-  "query",
-  "limit",
-  "name"
-]
-const name = fc.constantFrom(...names)
 const someText = fc.oneof(
   fc.constantFrom(
     "",
@@ -41,97 +24,6 @@ const someText = fc.oneof(
   fc.string({ maxLength: 80 }),
   fc.lorem({ maxCount: 12 })
 )
-
-interface Tree {
-  readonly label: string
-  readonly children: ReadonlyArray<Tree>
-  readonly parent: Tree | null
-}
-const Tree: Schema.Codec<Tree> = Schema.Struct({
-  label: Schema.String,
-  children: Schema.Array(Schema.suspend((): Schema.Codec<Tree> => Tree)),
-  parent: Schema.NullOr(Schema.suspend((): Schema.Codec<Tree> => Tree))
-}).annotate({ identifier: "Tree" })
-
-type AnySchema = Schema.Codec<unknown, unknown>
-const as = (schema: Schema.Top): AnySchema => schema as never
-
-/** Schemas that can stand in any place, of every kind that a JSON form is defined for. */
-const leaf: fc.Arbitrary<AnySchema> = fc.oneof(
-  fc.constantFrom(
-    as(Schema.String),
-    as(Schema.NonEmptyString),
-    as(Schema.Int),
-    as(Schema.Finite),
-    as(Schema.Boolean),
-    as(Schema.Null),
-    as(Schema.Unknown),
-    as(Schema.Date),
-    as(Schema.BigInt),
-    as(Schema.DateTimeUtcFromString),
-    as(Schema.FiniteFromString),
-    as(Schema.Option(Schema.String)),
-    as(Tree),
-    as(Schema.String.check(Schema.isPattern(/^[A-Z]{2}-\d{4}$/))),
-    as(Schema.String.check(Schema.isPattern(/^[a-f]+(x|y)?$/u))),
-    as(Schema.String.check(Schema.isUUID())),
-    as(Schema.String.check(Schema.makeFilter((text) => text.length % 2 === 0))),
-    as(Schema.Int.check(Schema.makeFilter((value) => value > 10)))
-  ),
-  fc
-    .tuple(fc.integer({ min: -50, max: 50 }), fc.nat(30))
-    .map(([minimum, size]) => as(Schema.Int.check(Schema.isBetween({ minimum, maximum: minimum + size })))),
-  fc
-    .tuple(fc.nat(5), fc.nat(20))
-    .map(([low, size]) => as(Schema.String.check(Schema.isMinLength(low), Schema.isMaxLength(low + size)))),
-  fc
-    .uniqueArray(fc.string({ minLength: 1, maxLength: 6 }), { minLength: 1, maxLength: 4 })
-    .map((literals) => as(Schema.Literals(literals))),
-  fc
-    .integer({ min: 1, max: 9 })
-    .map((divisor) => as(Schema.Int.check(Schema.isMultipleOf(divisor), Schema.isGreaterThan(divisor))))
-)
-
-const struct = (field: fc.Arbitrary<AnySchema>): fc.Arbitrary<AnySchema> =>
-  fc
-    .uniqueArray(fc.tuple(name, field, fc.nat(2)), { maxLength: 6, selector: ([key]) => key })
-    .map((fields) =>
-      as(
-        Schema.Struct(
-          Object.fromEntries(
-            fields.map(([key, value, kind]) => [
-              key,
-              kind === 0 ? value : kind === 1 ? Schema.optionalKey(value) : Schema.NullOr(value)
-            ])
-          )
-        )
-      )
-    )
-
-const { any } = fc.letrec<{ any: AnySchema }>((tie) => ({
-  any: fc.oneof(
-    { depthSize: "small", maxDepth: 3 },
-    leaf,
-    struct(tie("any")),
-    tie("any").map((item) => as(Schema.Array(item))),
-    fc
-      .tuple(leaf, fc.integer({ min: 1, max: 3 }))
-      .map(([item, low]) => as(Schema.Array(item).check(Schema.isMinLength(low), Schema.isMaxLength(low + 2)))),
-    fc.tuple(leaf, tie("any")).map((members) => as(Schema.Tuple(members))),
-    fc.tuple(leaf, tie("any")).map((members) => as(Schema.Union(members))),
-    fc
-      .tuple(struct(leaf), struct(leaf))
-      .map(([left, right]) =>
-        as(
-          Schema.Union([
-            Schema.Struct({ kind: Schema.Literal("left"), body: left }),
-            Schema.Struct({ kind: Schema.Literal("right"), body: right })
-          ])
-        )
-      ),
-    leaf.map((value) => as(Schema.Record(Schema.String, value)))
-  )
-}))
 
 const verbs = ["get", "list", "search", "place", "create", "delete", "send", "book", "frobnicate"]
 const tool = fc
@@ -183,6 +75,9 @@ describe("Offline, for any schema and any toolkit", () => {
                 schema: schema as Schema.Codec<unknown, Record<string, unknown>>
               })
               assert.isTrue(Schema.is(schema)(response.value))
+              // What it said is JSON that decodes to the value.
+              const decode = Schema.decodeUnknownEffect(Schema.fromJsonString(Schema.toCodecJson(schema)))
+              assert.isTrue(Schema.is(schema)(yield* decode(response.text)))
             }).pipe(
               Effect.tapError(() =>
                 Effect.sync(() => console.log(JSON.stringify(Schema.toJsonSchemaDocument(schema))))
@@ -224,6 +119,48 @@ describe("Offline, for any schema and any toolkit", () => {
             }).pipe(Effect.provide(Offline.layer), Effect.runPromise)
           ),
           { numRuns: 300 }
+        )
+      ),
+    60_000
+  )
+
+  it.effect(
+    "streams what it answers as a whole: the same text, the same calls, with arguments that their tools take, one end",
+    () =>
+      Effect.promise(() =>
+        fc.assert(
+          fc.asyncProperty(tools, someText, someText, (made, request, instructions) =>
+            Effect.gen(function* () {
+              const toolkit = Toolkit.make(...made.map((entry) => entry.tool))
+              const options = {
+                prompt: Prompt.make([
+                  { role: "system", content: instructions },
+                  { role: "user", content: [{ type: "text", text: request }] }
+                ]),
+                toolkit,
+                disableToolCallResolution: true,
+                toolCallValidation: "deferred"
+              } as const
+              const whole = yield* LanguageModel.generateText(options)
+              const parts = yield* Stream.runCollect(LanguageModel.streamText(options))
+              const text = parts.flatMap((part) => (part.type === "text-delta" ? [part.delta] : [])).join("")
+              assert.strictEqual(text, whole.text)
+              const calls = parts.flatMap((part) => (part.type === "tool-call" ? [part] : []))
+              assert.deepStrictEqual(calls, whole.toolCalls)
+              for (const call of calls) {
+                const called = made.find((entry) => entry.tool.name === call.name)
+                assert.isDefined(called)
+                // Fails if the arguments do not fit.
+                yield* Schema.decodeUnknownEffect(Schema.toCodecJson(called!.tool.parametersSchema))(call.params)
+              }
+              assert.strictEqual(new Set(calls.map((call) => call.id)).size, calls.length)
+              assert.deepStrictEqual(
+                parts.flatMap((part, index) => (part.type === "finish" ? [index] : [])),
+                [parts.length - 1]
+              )
+            }).pipe(Effect.provide(Offline.layer), Effect.runPromise)
+          ),
+          { numRuns: 200 }
         )
       ),
     60_000

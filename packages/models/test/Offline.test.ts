@@ -173,6 +173,114 @@ describe("Offline", () => {
     )
   })
 
+  describe("a name that looks like a superlative", () => {
+    const offers = [
+      { supplierId: "S-01", unitPriceCents: 90, leadTimeDays: 30, minimumOrder: 1 },
+      { supplierId: "S-02", unitPriceCents: 200, leadTimeDays: 1, minimumOrder: 1 }
+    ]
+    const plain =
+      "You restock the warehouse. Check the stock, list the offers, choose the cheapest offer, then place an order for the suggested quantity."
+    const bought = (request: string, name: string) =>
+      converse(
+        Purchasing,
+        {
+          ...warehouse({ list_offers: offers, check_stock: { sku: "SAF-023", name, onHand: 2, suggestedUnits: 40 } }),
+          forecast_demand: () => Effect.succeed({})
+        },
+        prompt(request, plain)
+      ).pipe(Effect.map((run) => run.calls.at(-1)?.params))
+
+    it.effect("is a name: what is to be had first is not what is called first aid", () =>
+      Effect.gen(function* () {
+        for (const [request, name] of [
+          ["Restock First aid kit (SAF-023)", "First aid kit"],
+          ["Restock the first aid kit, SAF-023", "First aid kit"],
+          ["First aid kit (SAF-023) is low. Restock it.", "First aid kit"],
+          ["Restock the Best Western towels (SAF-023)", "Best Western towels"],
+          ["Restock the latest gadget, SAF-023", "Latest gadget"]
+        ] as const)
+          assert.deepStrictEqual(
+            yield* bought(request, name),
+            { sku: "SAF-023", supplierId: "S-01", units: 40 },
+            request
+          )
+      }).pipe(Effect.provide(Offline.layer))
+    )
+
+    it.effect("is no order of steps", () =>
+      Effect.gen(function* () {
+        const order = yield* bought("First check the stock of SAF-023, then order 40 units", "Gloves")
+        assert.deepStrictEqual(order, { sku: "SAF-023", supplierId: "S-01", units: 40 })
+      }).pipe(Effect.provide(Offline.layer))
+    )
+
+    it.effect("is still a superlative where it speaks of what is listed", () =>
+      Effect.gen(function* () {
+        for (const request of [
+          "Restock SAF-023 from the fastest supplier",
+          "Restock SAF-023, take the first offer in time"
+        ])
+          assert.deepStrictEqual(
+            yield* bought(request, "Gloves"),
+            { sku: "SAF-023", supplierId: "S-02", units: 40 },
+            request
+          )
+      }).pipe(Effect.provide(Offline.layer))
+    )
+  })
+
+  describe("a slot to be booked", () => {
+    const clinic = (parameter: string) =>
+      Toolkit.make(
+        reading(
+          Tool.make("find_slots", {
+            description: "Free slots of a doctor",
+            parameters: Schema.Struct({ doctorId: Schema.String }),
+            success: Schema.Unknown
+          })
+        ),
+        Tool.make("book_slot", {
+          description: "Books a slot for a patient",
+          parameters: Schema.Struct({ [parameter]: Schema.String, patientId: Schema.String }),
+          success: Schema.Unknown
+        })
+      )
+
+    it.effect("is named by its own identifier, whatever parameter and property are called, not by its doctor's", () =>
+      Effect.gen(function* () {
+        for (const parameter of ["slot", "slotId", "slot_id"])
+          for (const property of ["id", "slotId", "slot"])
+            for (const [request, slot] of [
+              ["Book the earliest slot with doctor D-12 for patient P-7", "SL-1"],
+              ["Please book a slot with doctor D-12 for patient P-7.", "SL-3"],
+              ["Book slot SL-2 for patient P-7 with doctor D-12", "SL-2"]
+            ] as const) {
+              const run = yield* converse(
+                clinic(parameter),
+                {
+                  find_slots: () =>
+                    Effect.succeed({
+                      doctorId: "D-12",
+                      slots: [
+                        { [property]: "SL-3", start: "2026-05-02T10:00:00Z" },
+                        { [property]: "SL-1", start: "2026-05-01T10:00:00Z" },
+                        { [property]: "SL-2", start: "2026-05-03T10:00:00Z" }
+                      ]
+                    }),
+                  book_slot: () => Effect.succeed({ booked: true })
+                },
+                prompt(request, "You book appointments.")
+              )
+              assert.deepStrictEqual(
+                run.calls.at(-1)?.params,
+                { [parameter]: slot, patientId: "P-7" },
+                `${parameter} ${property} ${request}`
+              )
+            }
+      }).pipe(Effect.provide(Offline.layer))
+    )
+  })
+
   describe("the same trade in other words", () => {
     const product = Schema.Struct({ product: Schema.String.annotate({ description: "Product code" }) })
     const Trade = Toolkit.make(

@@ -1,5 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as fc from "fast-check"
 import { Prices, Providers } from "../src/index.ts"
 
 const usage = {
@@ -42,4 +46,85 @@ describe("Prices", () => {
       if (defaultModel !== undefined) assert.isTrue(Option.isSome(Prices.find(defaultModel)))
     }
   })
+
+  it("prices reasoning apart where it has a price of its own, else as output", () => {
+    const row = { input: 1, cachedInput: 1, output: 10, source: "contract", asOf: "2026-01-01" }
+    const costs = (own: Prices.Price) => Option.getOrThrow(Prices.cost("m", usage, { m: own }))
+    assert.strictEqual(costs(row), 4 + 5)
+    assert.strictEqual(costs({ ...row, reasoning: 20 }), 4 + 4 + 2)
+  })
+
+  it("takes what a provider reports: totals, or parts, or both", () => {
+    const tokens = (inputTokens: Prices.Usage["inputTokens"], outputTokens: Prices.Usage["outputTokens"]) =>
+      Option.getOrUndefined(Prices.tokens({ inputTokens, outputTokens }))
+    const none = { cachedInput: 0, cacheWrite: 0, reasoning: 0 }
+    assert.deepStrictEqual(tokens({ total: 10 }, { total: 5 }), { ...none, input: 10, output: 5 })
+    assert.deepStrictEqual(tokens({ total: 10, cacheRead: 4 }, { text: 3, reasoning: 2 }), {
+      ...none,
+      input: 6,
+      cachedInput: 4,
+      output: 3,
+      reasoning: 2
+    })
+    assert.deepStrictEqual(tokens({ uncached: 1 }, { reasoning: 2 }), { ...none, input: 1, output: 0, reasoning: 2 })
+    assert.isUndefined(tokens({ total: 10 }, {}))
+    assert.isUndefined(tokens({}, { total: 1 }))
+    assert.isUndefined(tokens({ cacheRead: 10 }, { total: 1 }))
+  })
+
+  it("counts micro-dollars without drift: whole, not less than the cost, and less than one more", () => {
+    const dollars = fc.nat(100_000_000).map((millionths) => millionths / 1_000_000)
+    const price = fc.record({
+      input: dollars,
+      cachedInput: dollars,
+      cacheWrite: dollars,
+      output: dollars,
+      reasoning: dollars
+    })
+    const count = fc.nat(10_000_000)
+    const tokens = fc.record({ input: count, cachedInput: count, cacheWrite: count, output: count, reasoning: count })
+    const kinds = ["input", "cachedInput", "cacheWrite", "output", "reasoning"] as const
+    fc.assert(
+      fc.property(price, tokens, (own, used) => {
+        const micros = Prices.microsAt({ ...own, source: "test", asOf: "2026-01-01" }, used)
+        // Millionths of micro-dollars, exactly.
+        const exact = kinds.reduce(
+          (sum, kind) => sum + BigInt(Math.round(own[kind] * 1_000_000)) * BigInt(used[kind]),
+          0n
+        )
+        const above = BigInt(micros) * 1_000_000n - exact
+        assert.isTrue(above >= 0n && above < 1_000_000n)
+      })
+    )
+  })
+
+  it.effect("are overridden by configuration, which is checked", () =>
+    Effect.gen(function* () {
+      const row = { input: 1, cachedInput: 0.5, output: 2, source: "contract", asOf: "2026-11-01" }
+      const configured = (rows: unknown) =>
+        Prices.Prices.pipe(
+          Effect.provide(
+            Layer.provide(
+              Prices.layerConfig,
+              ConfigProvider.layer(ConfigProvider.fromEnv({ env: { SELVAGE_PRICES: JSON.stringify(rows) } }))
+            )
+          )
+        )
+      const prices = yield* configured({ mine: row, "gpt-5.1": row })
+      assert.deepStrictEqual([prices["mine"], prices["gpt-5.1"], prices["gpt-5"]], [row, row, Prices.table["gpt-5"]])
+      for (const wrong of [
+        { mine: { ...row, input: -1 } },
+        { mine: { ...row, asOf: "May" } },
+        { mine: { output: 1 } },
+        7
+      ]) {
+        assert.match((yield* Effect.flip(configured(wrong))).message, /SELVAGE_PRICES/)
+      }
+      const unset = Prices.layerConfig.pipe(Layer.provide(ConfigProvider.layer(ConfigProvider.fromEnv({ env: {} }))))
+      assert.strictEqual(
+        yield* Effect.provide(Effect.map(Prices.Prices, Object.keys), unset).pipe(Effect.map(String)),
+        String(Object.keys(Prices.table))
+      )
+    })
+  )
 })

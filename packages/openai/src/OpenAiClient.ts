@@ -2,11 +2,34 @@
  * The connection to OpenAI, or to a server that speaks its protocol: one official `openai` SDK client as a service.
  *
  * - The SDK's own retries are off. A retry is a schedule, and the caller's.
- * - The SDK never holds the API key. The key stays `Redacted` and is written into the `authorization` header as a request
- *   leaves, so no log line, error or inspected object can show it.
- * - The environment is read through `Config` in `layerConfig`, not by the SDK behind your back.
+ * - The SDK never holds the API key. The key stays `Redacted` and is written into its header as a request leaves, so no log
+ *   line, error or inspected object can show it.
+ * - The environment is read through `Config` in `layerConfig`, never by the SDK behind your back: `OPENAI_CUSTOM_HEADERS`,
+ *   `OPENAI_ADMIN_KEY` and `OPENAI_LOG` do nothing here. For headers there is `headers`.
+ *
+ * ```ts
+ * import { OpenAiClient } from "@selvage/openai"
+ * import * as Config from "effect/Config"
+ * import * as Redacted from "effect/Redacted"
+ *
+ * export const openai = OpenAiClient.layerConfig()
+ *
+ * // a local server without keys: Ollama, LM Studio, vLLM
+ * export const local = OpenAiClient.layer({ baseUrl: "http://localhost:11434/v1", auth: "none" })
+ *
+ * // Azure: the key travels in `api-key`, the model is the deployment's name
+ * export const azure = OpenAiClient.layerConfig({
+ *   apiKey: Config.Redacted("AZURE_OPENAI_API_KEY"),
+ *   baseUrl: Config.String("AZURE_OPENAI_BASE_URL"), // https://NAME.openai.azure.com/openai/v1
+ *   auth: "api-key"
+ * })
+ *
+ * // through a proxy, or anything else that can stand in for `fetch`
+ * export const proxied = (fetch: typeof globalThis.fetch) =>
+ *   OpenAiClient.layer({ apiKey: Redacted.make("sk-…"), fetch })
+ * ```
  */
-import { OpenAI } from "openai"
+import { type ClientOptions, OpenAI } from "openai"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -17,21 +40,28 @@ import * as Redacted from "effect/Redacted"
 /** The address of OpenAI's own API. */
 export const defaultBaseUrl = "https://api.openai.com/v1"
 
+/** How the key travels: `Authorization: Bearer KEY`, Azure's `api-key: KEY`, or not at all. */
+export type Auth = "bearer" | "api-key" | "none"
+
 /** What a client is made from. */
 export interface Options {
-  /** The API key. A server that needs none still needs a placeholder: an empty key fails every request as `MissingKey`. */
-  readonly apiKey: Redacted.Redacted
+  /** The API key. Without one every request fails as `MissingKey`, unless `auth` is `none`. */
+  readonly apiKey?: Redacted.Redacted | undefined
+  /** Default: `bearer`. */
+  readonly auth?: Auth | undefined
   /** Base URL with the version segment, for example `http://localhost:11434/v1`. Default: {@link defaultBaseUrl}. */
   readonly baseUrl?: string | undefined
   /** Sent as `OpenAI-Organization`. */
   readonly organization?: string | undefined
   /** Sent as `OpenAI-Project`. */
   readonly project?: string | undefined
-  /** How long to wait for the response headers of one request. Default: 10 minutes. */
+  /** The longest silence: until the headers of a response, and between any two pieces of its body. Default: 10 minutes. */
   readonly timeout?: Duration.Input | undefined
   /** Headers added to every request. */
   readonly headers?: Record<string, string> | undefined
-  /** The `fetch` to send requests with. Default: the global one. */
+  /** Added to the query of every request, such as the `api-version` of older Azure resources. */
+  readonly query?: Record<string, string> | undefined
+  /** The `fetch` to send requests with: here goes a proxy. Default: the global one. */
   readonly fetch?: typeof globalThis.fetch | undefined
 }
 
@@ -39,9 +69,11 @@ export interface Options {
 export interface Service {
   /** The official SDK client, for the endpoints this package does not wrap. */
   readonly sdk: OpenAI
-  /** Whether there is a key to send. */
+  /** Whether there is a key to send, or none is needed. */
   readonly hasKey: boolean
-  /** Removes the API key from text that came from outside, such as an error message that echoes it. */
+  /** The longest silence of a response. */
+  readonly timeout: Duration.Duration
+  /** Removes the API key, and credentials in the base URL, from text that came from outside or goes into an error. */
   readonly redact: (text: string) => string
 }
 
@@ -51,16 +83,30 @@ export class OpenAiClient extends Context.Service<OpenAiClient, Service>()("selv
 // What the SDK is given instead of the key; `fetch` below overwrites the header made from it.
 const placeholder = "held-by-selvage"
 
+// The SDK reads OPENAI_CUSTOM_HEADERS when it is constructed, also in `withOptions`, and has no option against it.
+class Sdk extends OpenAI {
+  constructor(options: ClientOptions) {
+    super(options)
+    this._options = { ...this._options, defaultHeaders: options.defaultHeaders }
+  }
+}
+
 /** Makes a client. It opens no connection: the first request does. */
 export const make = (options: Options): Service => {
   const send = options.fetch ?? globalThis.fetch
-  const hasKey = Redacted.value(options.apiKey).trim().length > 0
+  const auth = options.auth ?? "bearer"
+  const apiKey = options.apiKey ?? Redacted.make("")
+  const hasValue = Redacted.value(apiKey).trim().length > 0
+  const timeout = Duration.fromInputUnsafe(options.timeout ?? Duration.minutes(10))
   const authorized: typeof globalThis.fetch = (input, init) => {
     const headers = new Headers(init?.headers)
-    headers.set("authorization", `Bearer ${Redacted.value(options.apiKey)}`)
+    // An own `authorization` in `headers` stays where the key does not travel there.
+    if (headers.get("authorization") === `Bearer ${placeholder}`) headers.delete("authorization")
+    if (auth === "bearer") headers.set("authorization", `Bearer ${Redacted.value(apiKey)}`)
+    if (auth === "api-key") headers.set("api-key", Redacted.value(apiKey))
     return send(input, { ...init, headers })
   }
-  const sdk = new OpenAI({
+  const sdk = new Sdk({
     apiKey: placeholder,
     adminAPIKey: null,
     webhookSecret: null,
@@ -68,24 +114,38 @@ export const make = (options: Options): Service => {
     organization: options.organization ?? null,
     project: options.project ?? null,
     maxRetries: 0,
-    timeout: Duration.toMillis(Duration.fromInputUnsafe(options.timeout ?? Duration.minutes(10))),
+    // The longest a timer can wait.
+    timeout: Math.min(Duration.toMillis(timeout), 2 ** 31 - 1),
     logLevel: "off",
     fetch: authorized,
-    ...(options.headers === undefined ? undefined : { defaultHeaders: options.headers })
+    ...(options.headers === undefined ? undefined : { defaultHeaders: options.headers }),
+    ...(options.query === undefined ? undefined : { defaultQuery: options.query })
   })
   return OpenAiClient.of({
     sdk,
-    hasKey,
-    redact: (text) => (hasKey ? text.replaceAll(Redacted.value(options.apiKey), "<redacted>") : text)
+    hasKey: auth === "none" || hasValue,
+    timeout,
+    redact: (text) =>
+      secrets(options.baseUrl, hasValue ? Redacted.value(apiKey) : "").reduce(
+        (clean, secret) => clean.replaceAll(secret, "<redacted>"),
+        text
+      )
   })
+}
+
+/** What of a client no error may show. */
+const secrets = (baseUrl: string | undefined, apiKey: string): ReadonlyArray<string> => {
+  const [, user] = /\/\/([^/@]+)@/.exec(baseUrl ?? "") ?? []
+  const [, query] = /\?(.+)$/.exec(baseUrl ?? "") ?? []
+  return [apiKey, user, query].filter((secret): secret is string => secret !== undefined && secret !== "")
 }
 
 /** A client from plain options. */
 export const layer = (options: Options): Layer.Layer<OpenAiClient> => Layer.sync(OpenAiClient, () => make(options))
 
-/** Where {@link layerConfig} reads from; each field has a default variable. */
-export interface ConfigOptions {
-  /** Default: `OPENAI_API_KEY`, required. */
+/** Where {@link layerConfig} reads from; each field has a default variable. What is no matter of configuration is a value. */
+export interface ConfigOptions extends Pick<Options, "auth" | "timeout" | "query" | "fetch"> {
+  /** Default: `OPENAI_API_KEY`, required unless `auth` is `none`. */
   readonly apiKey?: Config.Config<Redacted.Redacted> | undefined
   /** Default: `OPENAI_BASE_URL`, else {@link defaultBaseUrl}. */
   readonly baseUrl?: Config.Config<string | undefined> | undefined
@@ -93,6 +153,8 @@ export interface ConfigOptions {
   readonly organization?: Config.Config<string | undefined> | undefined
   /** Default: `OPENAI_PROJECT_ID`, else none. */
   readonly project?: Config.Config<string | undefined> | undefined
+  /** Default: none. */
+  readonly headers?: Config.Config<Record<string, string> | undefined> | undefined
 }
 
 const optional = (name: string): Config.Config<string | undefined> =>
@@ -104,11 +166,24 @@ export const layerConfig = (options: ConfigOptions = {}): Layer.Layer<OpenAiClie
     OpenAiClient,
     Effect.map(
       Config.all({
-        apiKey: options.apiKey ?? Config.Redacted("OPENAI_API_KEY"),
+        apiKey:
+          options.apiKey ?? (options.auth === "none" ? Config.succeed(undefined) : Config.Redacted("OPENAI_API_KEY")),
         baseUrl: options.baseUrl ?? optional("OPENAI_BASE_URL"),
         organization: options.organization ?? optional("OPENAI_ORG_ID"),
-        project: options.project ?? optional("OPENAI_PROJECT_ID")
+        project: options.project ?? optional("OPENAI_PROJECT_ID"),
+        headers: options.headers ?? Config.succeed(undefined)
       }),
-      make
+      ({ apiKey, baseUrl, organization, project, headers }) =>
+        make({
+          apiKey,
+          baseUrl,
+          organization,
+          project,
+          headers,
+          auth: options.auth,
+          timeout: options.timeout,
+          query: options.query,
+          fetch: options.fetch
+        })
     )
   )

@@ -8,11 +8,34 @@
  * - Interrupting a call, or closing a stream early, aborts the HTTP request.
  * - A stream that ends before its last event fails; it is never a short answer.
  *
+ * ```ts
+ * import { OpenAiLanguageModel } from "@selvage/openai"
+ * import * as LanguageModel from "effect/ai/LanguageModel"
+ *
+ * // settings of the layer, and of one call over them
+ * export const Model = OpenAiLanguageModel.layer({ model: "gpt-5.1", config: { reasoningEffort: "low" } })
+ *
+ * export const careful = LanguageModel.generateText({ prompt: "Which supplier is late most often?" }).pipe(
+ *   OpenAiLanguageModel.withSettings({ reasoningEffort: "high", metadata: { team: "warehouse" } })
+ * )
+ *
+ * // a server that speaks Chat Completions its own way
+ * export const Local = OpenAiLanguageModel.layer({
+ *   model: "qwen3",
+ *   api: "chat",
+ *   compatibility: { maxTokens: "max_tokens", strict: false }
+ * })
+ *
+ * // what a prompt costs, before it is sent
+ * export const tokens = OpenAiLanguageModel.countTokens({ model: "gpt-5.1", prompt: "Which supplier is late?" })
+ * ```
+ *
  * **Gotchas**
  *
  * - Responses are not stored at OpenAI unless `store` is set. Reasoning then travels encrypted in the prompt.
  * - Tools are strict where their schema has a strict form, else plain; `Tool.Strict` on a tool decides otherwise.
  * - A refusal is text with finish reason `content-filter`; where an object was asked for it is a `ContentPolicyError`.
+ * - `previousResponseId` and `ResponseIdTracker` continue what is stored at OpenAI: they need `store: true`.
  * - With `toolCallValidation: "deferred"` a call whose arguments are malformed JSON carries the text as its parameters.
  */
 import type * as AiError from "effect/ai/AiError"
@@ -20,26 +43,33 @@ import * as IdGenerator from "effect/ai/IdGenerator"
 import * as LanguageModel from "effect/ai/LanguageModel"
 import * as Model from "effect/ai/Model"
 import { toCodecOpenAI } from "effect/ai/OpenAiStructuredOutput"
+import * as Prompt from "effect/ai/Prompt"
 import type * as Response from "effect/ai/Response"
 import { addGenAIAnnotations } from "effect/ai/Telemetry"
+import type * as Tool from "effect/ai/Tool"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
+import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as ChatParts from "./internal/chatParts.ts"
 import * as ChatRequest from "./internal/chatRequest.ts"
+import * as ChatStream from "./internal/chatStream.ts"
 import * as ChatWire from "./internal/chatWire.ts"
-import type { RequestContext } from "./internal/errors.ts"
+import * as Errors from "./internal/errors.ts"
 import * as ResponsesParts from "./internal/responsesParts.ts"
 import * as ResponsesRequest from "./internal/responsesRequest.ts"
+import * as ResponsesStream from "./internal/responsesStream.ts"
 import * as ResponsesWire from "./internal/responsesWire.ts"
-import { compact, type Settings } from "./internal/settings.ts"
+import { type Compatibility, compact, type Settings } from "./internal/settings.ts"
 import * as Tools from "./internal/tools.ts"
 import * as Transport from "./internal/transport.ts"
-import { OpenAiClient } from "./OpenAiClient.ts"
+import { OpenAiClient, type Service } from "./OpenAiClient.ts"
+// oxlint-disable-next-line import/no-unassigned-import -- for its augmentations of effect/ai
+import "./OpenAiOptions.ts"
 
-export type { Settings } from "./internal/settings.ts"
+export type { Compatibility, PromptCache, Settings } from "./internal/settings.ts"
 
 /** Which wire protocol to speak. */
 export type Api = "responses" | "chat"
@@ -52,6 +82,8 @@ export interface Options {
   readonly api?: Api | undefined
   /** The settings of every request; {@link CurrentSettings} overrides single ones. */
   readonly config?: Settings | undefined
+  /** How a compatible server differs from OpenAI. Chat Completions only. */
+  readonly compatibility?: Compatibility | undefined
 }
 
 /** The settings of the requests made in a fiber, over those of the layer. */
@@ -71,6 +103,13 @@ export const withSettings: {
 
 type Part = Response.PartEncoded | Response.StreamPartEncoded
 
+const contextOf = (client: Service, method: Errors.RequestContext["method"], path: string): Errors.RequestContext => ({
+  module: "OpenAiLanguageModel",
+  method,
+  url: Errors.address(client.sdk.baseURL, path),
+  redact: client.redact
+})
+
 /** Makes the service. */
 export const make = Effect.fnUntraced(function* (
   options: Options
@@ -79,17 +118,14 @@ export const make = Effect.fnUntraced(function* (
   const { model } = options
   const api = options.api ?? "responses"
   const path = api === "responses" ? "/responses" : "/chat/completions"
+  const compatibility = options.compatibility ?? {}
 
   const prepare = Effect.fnUntraced(function* (
-    method: RequestContext["method"],
+    method: Errors.RequestContext["method"],
     request: LanguageModel.ProviderOptions
   ): Effect.fn.Return<ResponsesParts.Conversion & { readonly settings: Settings }, AiError.AiError> {
     const settings = { ...options.config, ...(yield* CurrentSettings) }
-    const context: RequestContext = {
-      method,
-      url: `${client.sdk.baseURL.replace(/\/+$/, "")}${path}`,
-      redact: client.redact
-    }
+    const context = contextOf(client, method, path)
     addGenAIAnnotations(request.span, {
       provider: { name: "openai" },
       operation: { name: "chat" },
@@ -107,7 +143,7 @@ export const make = Effect.fnUntraced(function* (
       settings,
       context,
       options: request,
-      tools: yield* Tools.prepareAll(request, context)
+      tools: yield* Tools.prepareAll(request.tools, context, compatibility.strict !== false)
     }
   })
 
@@ -129,16 +165,17 @@ export const make = Effect.fnUntraced(function* (
   const generate = Effect.fnUntraced(function* (request: LanguageModel.ProviderOptions) {
     const conversion = yield* prepare("generateText", request)
     const { context, settings, tools } = conversion
+    const headers = compact({ headers: settings.headers })
     if (api === "chat") {
-      const body = yield* ChatRequest.make(model, settings, request, tools, context)
+      const body = yield* ChatRequest.make(model, settings, compatibility, request, tools, context)
       const answer = yield* Transport.request(client, context, ChatWire.Completion, (signal) =>
-        client.sdk.chat.completions.create(body, { signal }).asResponse()
+        client.sdk.chat.completions.create(body, { signal, ...headers }).asResponse()
       )
       return yield* ChatParts.fromBody(answer, conversion, yield* IdGenerator.IdGenerator)
     }
     const body = yield* ResponsesRequest.make(model, settings, request, tools, context)
     const answer = yield* Transport.request(client, context, ResponsesWire.Body, (signal) =>
-      client.sdk.responses.create(body, { signal }).asResponse()
+      client.sdk.responses.create(body, { signal, ...headers }).asResponse()
     )
     return yield* ResponsesParts.fromBody(answer, conversion)
   })
@@ -146,19 +183,27 @@ export const make = Effect.fnUntraced(function* (
   const stream = Effect.fnUntraced(function* (request: LanguageModel.ProviderOptions) {
     const conversion = yield* prepare("streamText", request)
     const { context, settings, tools } = conversion
+    const headers = compact({ headers: settings.headers })
     if (api === "chat") {
-      const body = yield* ChatRequest.make(model, settings, request, tools, context)
-      const machine = ChatParts.machine(conversion, yield* IdGenerator.IdGenerator)
-      return Transport.events(client, context, ChatWire.Chunk, machine, (signal) =>
-        client.sdk.chat.completions.create(
-          { ...body, stream: true, stream_options: { include_usage: true } },
-          { signal }
-        )
+      const body = yield* ChatRequest.make(model, settings, compatibility, request, tools, context)
+      const ids = yield* IdGenerator.IdGenerator
+      const usage = compatibility.streamUsage === false ? undefined : { stream_options: { include_usage: true } }
+      return Transport.events(
+        client,
+        context,
+        ChatWire.Chunk,
+        (http) => ChatStream.machine(conversion, ids, http),
+        (signal) =>
+          client.sdk.chat.completions.create({ ...body, stream: true, ...usage }, { signal, ...headers }).asResponse()
       )
     }
     const body = yield* ResponsesRequest.make(model, settings, request, tools, context)
-    return Transport.events(client, context, ResponsesWire.Event, ResponsesParts.machine(conversion), (signal) =>
-      client.sdk.responses.create({ ...body, stream: true }, { signal })
+    return Transport.events(
+      client,
+      context,
+      ResponsesWire.Event,
+      (http) => ResponsesStream.machine(conversion, http),
+      (signal) => client.sdk.responses.create({ ...body, stream: true }, { signal, ...headers }).asResponse()
     )
   })
 
@@ -187,3 +232,48 @@ export const model = (
   options: Omit<Options, "model"> = {}
 ): Model.Model<"openai", LanguageModel.LanguageModel, OpenAiClient> =>
   Model.make("openai", name, layer({ ...options, model: name }))
+
+/** What to count. */
+export interface CountOptions {
+  readonly model: string
+  readonly prompt: Prompt.RawInput
+  /** The tools that would be sent along. */
+  readonly toolkit?: { readonly tools: Readonly<Record<string, Tool.Any>> } | undefined
+  /** The object that would be asked for. */
+  readonly schema?: Schema.Top | undefined
+  /** Settings that count, such as `previousResponseId`. */
+  readonly config?: Settings | undefined
+}
+
+/**
+ * The input tokens a prompt would cost with a model, as OpenAI counts them, files and tools included. One request to
+ * `/responses/input_tokens`; nothing is generated. Fails as a call would. Compatible servers seldom have it.
+ */
+export const countTokens = Effect.fnUntraced(function* (
+  options: CountOptions
+): Effect.fn.Return<number, AiError.AiError, OpenAiClient> {
+  const client = yield* OpenAiClient
+  const settings = { ...options.config, ...(yield* CurrentSettings) }
+  const context = contextOf(client, "countTokens", "/responses/input_tokens")
+  const tools = yield* Tools.prepareAll(Object.values(options.toolkit?.tools ?? {}), context, true)
+  const body = yield* ResponsesRequest.makeCount(
+    options.model,
+    settings,
+    {
+      prompt: Prompt.make(options.prompt),
+      toolChoice: "auto",
+      responseFormat:
+        options.schema === undefined
+          ? { type: "text" }
+          : { type: "json", objectName: "answer", schema: options.schema },
+      previousResponseId: undefined,
+      incrementalPrompt: undefined
+    },
+    tools,
+    context
+  )
+  const answer = yield* Transport.request(client, context, ResponsesWire.InputTokens, (signal) =>
+    client.sdk.responses.inputTokens.count(body, { signal, ...compact({ headers: settings.headers }) }).asResponse()
+  )
+  return answer.body.input_tokens
+})

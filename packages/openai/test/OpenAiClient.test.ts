@@ -1,12 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as LanguageModel from "effect/ai/LanguageModel"
+import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
+import { request } from "node:http"
 import { inspect } from "node:util"
 import { OpenAiClient, OpenAiLanguageModel } from "../src/index.ts"
-import { aimock, answering, key, modelAt, serve } from "./support.ts"
+import { response } from "./fixtures.ts"
+import { aimock, answering, key, modelAt, receiving, serve } from "./support.ts"
 
 const fromEnv = (env: Record<string, string>) =>
   Layer.provide(OpenAiClient.layerConfig(), ConfigProvider.layer(ConfigProvider.fromEnv({ env })))
@@ -103,6 +106,110 @@ describe("OpenAiClient", () => {
       )
       assert.strictEqual(error.reason._tag, "NetworkError")
       assert.isFalse(error.isRetryable)
+    })
+  )
+
+  it.effect("takes nothing else from the environment, also not through the SDK's own withOptions", () =>
+    Effect.gen(function* () {
+      const server = yield* receiving(response([]))
+      const names = ["OPENAI_CUSTOM_HEADERS", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_BASE_URL"] as const
+      const before = names.map((name) => process.env[name])
+      yield* Effect.acquireRelease(
+        Effect.sync(() => names.forEach((name) => (process.env[name] = "x-behind-your-back: http://127.0.0.1:1"))),
+        () =>
+          Effect.sync(() =>
+            names.forEach((name, index) => {
+              const value = before[index]
+              if (value === undefined) delete process.env[name]
+              else process.env[name] = value
+            })
+          )
+      )
+      const client = OpenAiClient.make({
+        apiKey: Redacted.make(key),
+        baseUrl: server.url,
+        headers: { "x-team": "warehouse" }
+      })
+      yield* Effect.promise(() => client.sdk.responses.create({ model: "m", input: "hello" }))
+      yield* Effect.promise(() =>
+        client.sdk.withOptions({ timeout: 1000 }).responses.create({ model: "m", input: "hello" })
+      )
+      assert.strictEqual(server.received.length, 2)
+      for (const { headers } of server.received) {
+        assert.strictEqual(headers["x-team"], "warehouse")
+        assert.strictEqual(headers["authorization"], `Bearer ${key}`)
+        assert.isUndefined(headers["x-behind-your-back"])
+        assert.isUndefined(headers["openai-organization"])
+      }
+    })
+  )
+
+  it.effect("is made without a key for a server that needs none", () =>
+    Effect.gen(function* () {
+      const server = yield* receiving(response([]))
+      const client = Layer.provide(
+        OpenAiClient.layerConfig({ auth: "none", headers: Config.succeed({ authorization: "Basic own" }) }),
+        ConfigProvider.layer(ConfigProvider.fromEnv({ env: { OPENAI_BASE_URL: server.url } }))
+      )
+      yield* LanguageModel.generateText({ prompt: "hello" }).pipe(
+        Effect.provide(OpenAiLanguageModel.layer({ model: "qwen3" }).pipe(Layer.provide(client)))
+      )
+      assert.strictEqual(server.received[0]?.headers["authorization"], "Basic own")
+    })
+  )
+
+  it.effect("sends through whatever stands in for fetch, such as a proxy", () =>
+    Effect.gen(function* () {
+      const server = yield* receiving(response([]))
+      const seen: Array<string> = []
+      // A forward proxy gets the whole address in the request line.
+      const proxy = yield* serve((request, reply) => {
+        seen.push(request.url ?? "")
+        reply.writeHead(200, { "content-type": "application/json" })
+        reply.end(JSON.stringify(response([])))
+      })
+      const { port } = new URL(proxy)
+      const throughProxy: typeof globalThis.fetch = (input, init) =>
+        new Promise((resolve, reject) => {
+          const outgoing = request(
+            {
+              host: "127.0.0.1",
+              port,
+              path: String(input),
+              method: init?.method ?? "GET",
+              ...(init?.signal ? { signal: init.signal } : undefined)
+            },
+            (incoming) => {
+              const chunks: Array<Buffer> = []
+              incoming.on("data", (chunk: Buffer) => chunks.push(chunk))
+              incoming.on("end", () =>
+                resolve(new Response(Buffer.concat(chunks), { status: incoming.statusCode ?? 0 }))
+              )
+            }
+          )
+          outgoing.on("error", reject)
+          outgoing.end(init?.body)
+        })
+      yield* LanguageModel.generateText({ prompt: "hello" }).pipe(
+        Effect.provide(
+          OpenAiLanguageModel.layer({ model: "gpt-4o" }).pipe(
+            Layer.provide(OpenAiClient.layer({ apiKey: Redacted.make(key), baseUrl: server.url, fetch: throughProxy }))
+          )
+        )
+      )
+      assert.deepStrictEqual(seen, [`${server.url}/responses`])
+      assert.strictEqual(server.received.length, 0)
+    })
+  )
+
+  it.effect("shows no credentials of its address in errors", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(
+        LanguageModel.generateText({ prompt: "hello" }).pipe(
+          Effect.provide(modelAt("http://user:hidden@127.0.0.1:1/v1?sig=hidden"))
+        )
+      )
+      assert.isFalse(`${error.message}${JSON.stringify(error)}`.includes("hidden"))
     })
   )
 })

@@ -1,5 +1,6 @@
 import { type Fixture, LLMock } from "@copilotkit/aimock"
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
+import { readFile } from "node:fs/promises"
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
 import * as Tool from "effect/ai/Tool"
 import * as Toolkit from "effect/ai/Toolkit"
@@ -88,6 +89,47 @@ export const streaming = (events: ReadonlyArray<object | string>, end: "end" | "
   serve((_, response) => {
     response.writeHead(200, { "content-type": "text/event-stream" })
     response.write(sse(events), () => (end === "end" ? response.end() : response.destroy()))
+  })
+
+const Fixture = Schema.Struct({
+  source: Schema.String,
+  status: Schema.optional(Schema.Int),
+  body: Schema.optional(Schema.Record(Schema.String, Schema.Unknown)),
+  events: Schema.optional(Schema.Array(Schema.Union([Schema.String, Schema.Record(Schema.String, Schema.Unknown)])))
+})
+
+/** Wire recorded from a provider's documentation, or from an issue; each file names its source. */
+export const fixture = (name: string) =>
+  Effect.flatMap(
+    Effect.promise(() => readFile(new URL(`fixtures/${name}.json`, import.meta.url), "utf8")),
+    Schema.decodeEffect(Schema.fromJsonString(Fixture))
+  )
+
+/** A server that plays a fixture. */
+export const playing = (name: string) =>
+  Effect.flatMap(fixture(name), ({ body, events, status }) =>
+    events === undefined ? answering(body, status) : streaming(events)
+  )
+
+export interface Received {
+  readonly path: string
+  readonly headers: IncomingHttpHeaders
+  readonly body: Record<string, unknown>
+}
+
+const decodeRequest = Schema.decodeSync(Schema.fromJsonString(Schema.Record(Schema.String, Schema.Unknown)))
+
+/** A server that keeps what it gets, and gives the answers in turn, the last one again and again. */
+export const receiving = (...answers: ReadonlyArray<unknown>) =>
+  Effect.gen(function* () {
+    const received: Array<Received> = []
+    const url = yield* serve((request, response, body) => {
+      const answer = answers[Math.min(received.length, answers.length - 1)]
+      received.push({ path: request.url ?? "", headers: request.headers, body: decodeRequest(body) })
+      response.writeHead(200, { "content-type": "application/json" })
+      response.end(JSON.stringify(answer))
+    })
+    return { url, received }
   })
 
 export const Weather = Tool.make("get_weather", {

@@ -45,6 +45,14 @@ export type TypeId = "~selvage/sqlite/SqliteClient"
 export interface SqliteClient extends SqlClient.SqlClient {
   readonly [TypeId]: TypeId
   readonly config: SqliteClientConfig
+  /**
+   * Runs a transaction to its end at once, without any fiber being able to come in between. `undefined`, and nothing
+   * done: a transaction is under way here, or another connection has the write lock. Throws what `use` throws, or an
+   * `SqlError`, after it has rolled back. For writers that count microseconds; others have `withTransaction`.
+   */
+  readonly transactNow: <A>(
+    use: (execute: (sql: string, params: ReadonlyArray<unknown>) => ReadonlyArray<ReadonlyArray<unknown>>) => A
+  ) => { readonly result: A } | undefined
 }
 
 /** The service of the {@link SqliteClient}. */
@@ -98,7 +106,7 @@ export const make = Effect.fnUntraced(function* (
       ["db.namespace", config.filename]
     ]
   })
-  return Object.assign(client, { [TypeId]: TypeId, config })
+  return Object.assign(client, { [TypeId]: TypeId, config, transactNow: connection.transactNow })
 })
 
 /** Opens the database and proves that it is one, so that a wrong file is reported here and not by the first query. */

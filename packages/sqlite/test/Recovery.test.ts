@@ -227,7 +227,7 @@ for (const store of stores("selvage_recovery_test")) {
       Effect.gen(function* () {
         const graph = Graph.make("patched", {
           state: { items: Channel.last(Schema.Array(Schema.String)), out: Channel.append(Schema.String) },
-          nodes: { work: Node.make(Schema.String, (item) => Effect.succeed({ out: [item] })) },
+          nodes: { work: Node.make(Schema.String, (item) => Effect.as(Effect.yieldNow, { out: [item] })) },
           edges: { start: { each: "work", of: ({ items }) => items }, work: "end" }
         })
         yield* Thread.run(graph, { thread: "t", input: { items: ["a", "b"] } })

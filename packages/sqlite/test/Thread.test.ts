@@ -382,7 +382,7 @@ for (const store of stores("selvage_thread_test")) {
         yield* journal.remove("a")
         assert.strictEqual((yield* Effect.flip(Thread.state(graph, { thread: "a" })))._tag, "ThreadNotFound")
         assert.deepStrictEqual(
-          (yield* journal.threads).map(({ thread }) => thread),
+          (yield* Stream.runCollect(journal.threads())).map(({ thread }) => thread),
           ["b"]
         )
       }).pipe(Effect.provide(store.layer))

@@ -1,7 +1,7 @@
 // Every journal there is, for tests that must hold on all of them.
 import { PgClient } from "@effect/sql-pg"
 import { Journal } from "@selvage/core"
-import * as SqlJournal from "@selvage/core/SqlJournal"
+import { PostgresJournal } from "@selvage/postgres"
 import { SqliteJournal } from "@selvage/sqlite"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
@@ -20,21 +20,25 @@ const sqliteFile = Layer.unwrap(
   })
 ).pipe(Layer.provide(NodeFileSystem.layer))
 
+/** A client for looking behind the journal. */
+export const postgresClient = PgClient.layer({ url: Redacted.make(url) })
+
+/** A schema of its own in PostgreSQL while the scope is open. */
+export const postgresSchema = Effect.fnUntraced(function* (schema: string) {
+  const admin = yield* SqlClient
+  yield* admin`DROP SCHEMA IF EXISTS ${admin(schema)} CASCADE`
+  yield* Effect.addFinalizer(() => Effect.orDie(admin`DROP SCHEMA IF EXISTS ${admin(schema)} CASCADE`))
+})
+
+export const postgresOptions = (schema: string): PostgresJournal.Options => ({ url: Redacted.make(url), schema })
+
 /** PostgreSQL in a schema of its own, dropped at the end. */
 const postgres = (schema: string) =>
-  Layer.unwrap(
-    Effect.gen(function* () {
-      const admin = yield* SqlClient
-      yield* admin`DROP SCHEMA IF EXISTS ${admin(schema)} CASCADE`
-      yield* admin`CREATE SCHEMA ${admin(schema)}`
-      yield* Effect.addFinalizer(() => Effect.orDie(admin`DROP SCHEMA ${admin(schema)} CASCADE`))
-      return SqlJournal.layer.pipe(
-        Layer.provide(PgClient.layer({ url: Redacted.make(`${url}?options=-c%20search_path%3D${schema}`) }))
-      )
-    })
-  ).pipe(Layer.provide(PgClient.layer({ url: Redacted.make(url) })))
+  Layer.unwrap(Effect.as(postgresSchema(schema), PostgresJournal.layer(postgresOptions(schema)))).pipe(
+    Layer.provide(postgresClient)
+  )
 
-const reachable = await Effect.runPromise(
+export const reachable = await Effect.runPromise(
   Effect.flatMap(SqlClient, (sql) => sql`SELECT 1`).pipe(
     Effect.provide(PgClient.layer({ url: Redacted.make(url), connectTimeout: "2 seconds" })),
     Effect.as(true),
@@ -46,7 +50,13 @@ if (!reachable && process.env.CI === "true") throw new Error(`PostgreSQL is not 
 if (!reachable)
   console.log(`PostgreSQL is not reachable at ${url}, its tests are skipped. Start one: docker compose up -d`)
 
-/** The stores, each as a layer that starts empty. `schema` must be unique to the test file. */
+/** All journals, also the one that forgets threads whose run is over. */
+export const journals = (schema: string) => [
+  { name: "ephemeral", layer: Journal.layerEphemeral, skip: false, keeps: "unfinished" as const },
+  ...stores(schema).map((store) => ({ ...store, keeps: "all" as const }))
+]
+
+/** The stores that keep all threads, each as a layer that starts empty. `schema` must be unique to the test file. */
 export const stores = (
   schema: string
 ): ReadonlyArray<{ readonly name: string; readonly layer: Layer.Layer<Journal.Journal>; readonly skip: boolean }> => [

@@ -43,15 +43,15 @@ export const make = (journal: Journal["Service"], options: Options): Effect.Effe
     let appends = 0
     return Journal.of({
       ...journal,
-      append: (thread, expected, entries) =>
+      append: (thread, expected, entries, writer) =>
         Effect.suspend(() => {
           const count = ++appends
-          if (count < options.at) return journal.append(thread, expected, entries)
+          if (count < options.at) return journal.append(thread, expected, entries, writer)
           const crash = Effect.fail(
             new JournalUnavailable({ operation: "append", cause: new Error(`crash injected at append ${count}`) })
           )
           return count === options.at && options.append === "written"
-            ? Effect.andThen(journal.append(thread, expected, entries), crash)
+            ? Effect.andThen(journal.append(thread, expected, entries, writer), crash)
             : crash
         })
     })

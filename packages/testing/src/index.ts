@@ -1,8 +1,10 @@
 /**
- * What tests of agents run on: a model that plays a script, a journal that fails on purpose. Plugins are faked by
- * `plugin.fake` of `@selvage/tools`.
+ * What tests of agents run on: a model that plays a script, a journal that fails on purpose, and the laws that every
+ * journal keeps. Plugins are faked by `plugin.fake` of `@selvage/tools`.
  *
  * @since 0.1.0
  */
 export * as CrashingJournal from "./CrashingJournal.ts"
+export * as Simulation from "./Simulation.ts"
+export * as JournalLaws from "./JournalLaws.ts"
 export * as ScriptedModel from "./ScriptedModel.ts"

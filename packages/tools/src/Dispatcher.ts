@@ -64,15 +64,8 @@ export interface Options {
 /** What a dispatch can fail with: never a model's or a tool's mistake. */
 export type Failure = Task.Suspended | Task.JournalFailure | NodeContractViolated
 
-/** What is told, as the data of a custom event "tool", to who listens to the run. */
-export type ToolEvent =
-  | { readonly phase: "started"; readonly id: string; readonly name: string; readonly plugin: string }
-  | { readonly phase: "finished"; readonly outcome: ToolOutcome }
-
 /** The most a result may have by default, in bytes of JSON. */
 export const defaultMaxResultBytes = 64 * 1024
-
-const emit = (event: ToolEvent) => Event.emit("tool", event)
 
 /** Runs one tool call of a model. */
 export const dispatch = Effect.fnUntraced(function* (
@@ -81,7 +74,8 @@ export const dispatch = Effect.fnUntraced(function* (
   options: Options = {}
 ): Effect.fn.Return<ToolOutcome, Failure> {
   const outcome = yield* decide(registry, call, options)
-  yield* emit({ phase: "finished", outcome })
+  const { id, isFailure, name, result } = outcome
+  yield* Event.toolFinished({ call: id, tool: name, isFailure, result })
   return outcome
 })
 
@@ -140,7 +134,7 @@ interface Cleared {
 const perform = (cleared: Cleared): Effect.Effect<ToolOutcome, Failure> => {
   const { call, registered } = cleared
   const once = Effect.andThen(
-    emit({ phase: "started", id: call.id, name: call.name, plugin: registered.plugin.name }),
+    Event.toolStarted({ call: call.id, tool: call.name, plugin: registered.plugin.name }),
     attempt(cleared)
   )
   if (registered.repeatable) return once

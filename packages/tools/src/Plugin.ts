@@ -72,7 +72,7 @@ export interface Options<Tools extends Record<string, Tool.Any>, out Requirement
    * What happens around a call. A timeout applies to every tool; retries only to tools that are `Readonly` or
    * `Idempotent`.
    */
-  readonly policies?: { readonly [Name in keyof Tools]?: Policy.Any } | undefined
+  readonly policies?: { readonly [Name in keyof Tools]?: Policy.Policy<unknown> } | undefined
   /**
    * For tools that are neither `Readonly` nor `Idempotent`: whether a call was made whose result was lost to a crash or
    * a timeout. `Some` its result, `None` it was not made. Without it, or if it fails, a person is asked after a crash,
@@ -122,7 +122,7 @@ export const make = <const Name extends string, Tools extends Record<string, Too
         toolkit,
         handlers,
         context,
-        policies: policies as Readonly<Record<string, Policy.Any | undefined>>,
+        policies: policies as Readonly<Record<string, Policy.Policy<unknown> | undefined>>,
         reconcile: reconcile as Parameters<typeof run>[0]["reconcile"]
       })
     )

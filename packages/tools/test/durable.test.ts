@@ -183,9 +183,8 @@ it.effect("who listens hears of each call when it starts and when it ends; witho
     const graph = dispatching(yield* Registry.make([Warehouse]), [order("a"), { id: "b", name: "nothing", params: {} }])
     const events = yield* Stream.runCollect(Thread.stream(graph, { thread: "t", input: {} }))
     const told = events.flatMap((event) => {
-      if (event._tag !== "Custom" || event.name !== "tool") return []
-      const data = event.data as Dispatcher.ToolEvent
-      return [data.phase === "started" ? `started ${data.name}` : `finished ${data.outcome.name}`]
+      if (event._tag === "ToolStarted") return [`started ${event.tool}`]
+      return event._tag === "ToolFinished" ? [`finished ${event.tool}`] : []
     })
     assert.deepStrictEqual(told, ["started place_order", "finished place_order", "finished nothing"])
     const { outcomes } = yield* Graph.run(graph, {})

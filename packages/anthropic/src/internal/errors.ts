@@ -3,11 +3,18 @@
  *
  * The error type in the response body decides before the status does: in the middle of a stream there is no status any more.
  */
-import { APIConnectionError, APIConnectionTimeoutError, APIError, APIUserAbortError } from "@anthropic-ai/sdk"
+import {
+  AnthropicError,
+  APIConnectionError,
+  APIConnectionTimeoutError,
+  APIError,
+  APIUserAbortError
+} from "@anthropic-ai/sdk"
 import * as AiError from "effect/ai/AiError"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 
@@ -17,6 +24,15 @@ export class UnusableApiKey extends Error {
   constructor(kind: "MissingKey" | "InvalidKey") {
     super(`The Anthropic API key is unusable: ${kind}`)
     this.kind = kind
+  }
+}
+
+/** Thrown before anything is sent when a header cannot be. Never holds its value. */
+export class UnusableHeader extends Error {
+  readonly header: string
+  constructor(header: string) {
+    super(`The header ${header} cannot be sent`)
+    this.header = header
   }
 }
 
@@ -36,8 +52,8 @@ export const quote = (text: string, context: RequestContext): string => {
 }
 
 /** The endpoint of a base URL without credentials or query, for error messages. */
-export const endpoint = (baseUrl: string): string => {
-  const text = `${baseUrl.replace(/\/+$/, "")}/v1/messages`
+export const endpoint = (baseUrl: string, path: string): string => {
+  const text = `${baseUrl.replace(/\/+$/, "")}${path}`
   if (!URL.canParse(text)) return text.replace(/\/\/[^/@]*@/, "//")
   const url = new URL(text)
   return `${url.origin}${url.pathname}`
@@ -63,6 +79,20 @@ export const transportError = (description: string, context: RequestContext): Ai
 
 export const invalidResponse = (description: string, context: RequestContext): AiError.AiErrorReason =>
   new AiError.InvalidResponseError({ description: quote(description, context) })
+
+/** Checks what a server sent against what it should have sent. */
+export const decoder = <A>(schema: Schema.ConstraintDecoder<A>) => {
+  const decode = Schema.decodeUnknownExit(schema)
+  return (value: unknown, context: RequestContext): Effect.Effect<A, AiError.AiErrorReason> => {
+    const exit = decode(value)
+    // A stream decodes thousands of events, and nearly all of them are as they should be.
+    return Exit.isSuccess(exit)
+      ? Effect.succeed(exit.value)
+      : Effect.mapError(exit, (error) =>
+          invalidResponse(`the server's answer does not follow the protocol: ${error.message}`, context)
+        )
+  }
+}
 
 const numeric = (text: string | null): number | undefined => {
   if (text === null || text.trim() === "") return undefined
@@ -219,6 +249,12 @@ const reasonOf = (cause: unknown, context: RequestContext, now: number): AiError
           : "The Anthropic API key holds characters that cannot be sent in a header; nothing was sent"
     })
   }
+  const header = errors.find((error) => error instanceof UnusableHeader)
+  if (header !== undefined) {
+    return new AiError.InvalidRequestError({
+      description: `The header ${JSON.stringify(header.header)} has a name or a value that cannot be sent; nothing was sent`
+    })
+  }
   if (
     errors.some((error) => codeOf(error) === "ERR_INVALID_URL" || /URL that includes credentials/.test(error.message))
   ) {
@@ -243,6 +279,8 @@ const reasonOf = (cause: unknown, context: RequestContext, now: number): AiError
     const code = root === undefined ? undefined : codeOf(root)
     return transportError([root?.message || "connection error", code].filter(Boolean).join(" "), context)
   }
+  // What the SDK says of a response that it cannot read, such as a stream without a body.
+  if (cause instanceof AnthropicError) return invalidResponse(cause.message, context)
   return new AiError.UnknownError({ description: quote(String(cause), context) })
 }
 

@@ -8,10 +8,14 @@ import * as AiError from "effect/ai/AiError"
 import type * as Response from "effect/ai/Response"
 import * as Tool from "effect/ai/Tool"
 import * as Effect from "effect/Effect"
+import type * as Schema from "effect/Schema"
+import type { OpaqueBlock } from "../AnthropicOptions.ts"
+import * as Citations from "./citations.ts"
 import { invalidResponse } from "./errors.ts"
 import * as Answer from "./response.ts"
+import * as ServerTools from "./serverTools.ts"
 import * as Tools from "./tools.ts"
-import type * as Wire from "./wire.ts"
+import * as Wire from "./wire.ts"
 
 type Reason = AiError.AiErrorReason
 type Part = Response.StreamPartEncoded
@@ -19,83 +23,104 @@ type Part = Response.StreamPartEncoded
 /** How much text one call's arguments may take; models stay far below it, a broken server may not. */
 const maxArgumentsLength = 8 * 1024 * 1024
 
-type Block =
-  | { readonly type: "text"; readonly id: string }
-  | { readonly type: "reasoning"; readonly id: string; signature: string }
-  | { readonly type: "tool"; readonly id: string; readonly name: string; readonly input: unknown; json: string }
-  | { readonly type: "ignored" }
-
-interface MalformedCall {
-  readonly name: string
-  readonly problem: string
+interface Call {
+  readonly type: "tool"
+  readonly index: number
+  readonly wire: Extract<Wire.ContentBlock, { readonly input: unknown }>
+  /** The toolkit's name for the tool; nothing for a tool of Anthropic's that it does not have. */
+  readonly name: string | undefined
+  json: string
 }
+
+type Block =
+  | { readonly type: "text"; readonly index: number; readonly citations: Array<Wire.Citation> }
+  | { readonly type: "reasoning"; readonly index: number; signature: string }
+  | Call
+  | { readonly type: "ignored" }
 
 /** What a stream has told so far. */
 export interface State {
   readonly blocks: Map<number, Block>
+  readonly calls: ServerTools.Calls
   started: boolean
   stopped: boolean
   usage: Wire.Usage
   stop: Wire.StopInfo
-  malformed: MalformedCall | undefined
+  diagnostics: Wire.Diagnostics | null | undefined
+  /** A call whose arguments have ended. What comes next tells whether they are whole, or were cut by the limit. */
+  held: Call | undefined
+  cutToolCall: string | undefined
 }
 
 export const initial = (): State => ({
   blocks: new Map(),
+  calls: new Map(),
   started: false,
   stopped: false,
   usage: {},
   stop: {},
-  malformed: undefined
+  diagnostics: undefined,
+  held: undefined,
+  cutToolCall: undefined
 })
 
-// `message_delta` repeats the counts that changed, cumulative; those it leaves out stand.
+// `message_delta` repeats the counts that changed, cumulative; those it leaves out, or sends as null, stand.
 const mergeUsage = (before: Wire.Usage, after: Wire.Usage): Wire.Usage => ({
-  input_tokens: after.input_tokens ?? before.input_tokens,
-  output_tokens: after.output_tokens ?? before.output_tokens,
-  cache_creation_input_tokens: after.cache_creation_input_tokens ?? before.cache_creation_input_tokens,
-  cache_read_input_tokens: after.cache_read_input_tokens ?? before.cache_read_input_tokens,
-  output_tokens_details: after.output_tokens_details ?? before.output_tokens_details
+  ...before,
+  ...Object.fromEntries(Object.entries(after).filter(([, value]) => value !== null && value !== undefined))
 })
 
 type BlockStart = Extract<Wire.StreamEvent, { readonly type: "content_block_start" }>
 type BlockDelta = Extract<Wire.StreamEvent, { readonly type: "content_block_delta" }>
 
-const start = (event: BlockStart): readonly [Block, ReadonlyArray<Part>] => {
-  const id = String(event.index)
-  const block = event.content_block
+const opaque = (index: number, block: OpaqueBlock): ReadonlyArray<Part> => [
+  { type: "reasoning-start", id: String(index), metadata: { anthropic: { block } } },
+  { type: "reasoning-end", id: String(index) }
+]
+
+const cite = (block: Extract<Block, { readonly type: "text" }>, citation: Wire.Citation): Part =>
+  Citations.source(citation, block.index, block.citations.push(citation) - 1)
+
+const startCall = (event: BlockStart, wire: Call["wire"], exchange: Answer.Exchange): readonly [Block, Array<Part>] => {
+  const server = wire.type === "server_tool_use"
+  const name = server ? ServerTools.toolOf(exchange.options, wire)?.name : Tools.customName(exchange.options, wire.name)
+  return [
+    { type: "tool", index: event.index, wire, name, json: "" },
+    name === undefined ? [] : [{ type: "tool-params-start", id: wire.id, name, providerExecuted: server }]
+  ]
+}
+
+const start = Effect.fnUntraced(function* (
+  event: BlockStart,
+  state: State,
+  exchange: Answer.Exchange
+): Effect.fn.Return<readonly [Block, ReadonlyArray<Part>]> {
+  const { content_block: block, index } = event
+  const id = String(index)
   if ("text" in block) {
-    return [
-      { type: "text", id },
-      [
-        { type: "text-start", id },
-        ...(block.text === "" ? [] : [{ type: "text-delta" as const, id, delta: block.text }])
-      ]
-    ]
+    const text = { type: "text", index, citations: [] } satisfies Block
+    const cited = (block.citations ?? []).filter(Wire.isKnownCitation).map((citation) => cite(text, citation))
+    const given: ReadonlyArray<Part> = block.text === "" ? [] : [{ type: "text-delta", id, delta: block.text }]
+    return [text, [{ type: "text-start", id }, ...given, ...cited]]
   }
   if ("thinking" in block) {
-    return [
-      { type: "reasoning", id, signature: block.signature ?? "" },
-      [
-        { type: "reasoning-start", id },
-        ...(block.thinking === "" ? [] : [{ type: "reasoning-delta" as const, id, delta: block.thinking }])
-      ]
-    ]
+    const given: ReadonlyArray<Part> =
+      block.thinking === "" ? [] : [{ type: "reasoning-delta", id, delta: block.thinking }]
+    return [{ type: "reasoning", index, signature: block.signature ?? "" }, [{ type: "reasoning-start", id }, ...given]]
   }
   if ("data" in block) {
     return [
-      { type: "reasoning", id, signature: "" },
+      { type: "reasoning", index, signature: "" },
       [{ type: "reasoning-start", id, metadata: { anthropic: { redactedData: block.data } } }]
     ]
   }
-  if ("name" in block) {
-    return [
-      { type: "tool", id: block.id, name: block.name, input: block.input, json: "" },
-      [{ type: "tool-params-start", id: block.id, name: block.name, providerExecuted: false }]
-    ]
+  if ("tool_use_id" in block) {
+    const part = yield* ServerTools.result(exchange.options, block, state.calls)
+    return [{ type: "ignored" }, part === undefined ? opaque(index, block) : [part]]
   }
-  return [{ type: "ignored" }, []]
-}
+  if ("file_id" in block) return [{ type: "ignored" }, opaque(index, block)]
+  return "name" in block ? startCall(event, block, exchange) : [{ type: "ignored" }, []]
+})
 
 const delta = (
   block: Block,
@@ -103,12 +128,16 @@ const delta = (
   exchange: Answer.Exchange
 ): Effect.Effect<ReadonlyArray<Part>, Reason> => {
   const piece = event.delta
+  const id = String(event.index)
   if (block.type === "ignored") return Effect.succeed([])
   if ("text" in piece && block.type === "text") {
-    return Effect.succeed([{ type: "text-delta", id: block.id, delta: piece.text }])
+    return Effect.succeed([{ type: "text-delta", id, delta: piece.text }])
+  }
+  if ("citation" in piece && block.type === "text") {
+    return Effect.succeed(Wire.isKnownCitation(piece.citation) ? [cite(block, piece.citation)] : [])
   }
   if ("thinking" in piece && block.type === "reasoning") {
-    return Effect.succeed([{ type: "reasoning-delta", id: block.id, delta: piece.thinking }])
+    return Effect.succeed([{ type: "reasoning-delta", id, delta: piece.thinking }])
   }
   if ("signature" in piece && block.type === "reasoning") {
     block.signature += piece.signature
@@ -118,54 +147,91 @@ const delta = (
     block.json += piece.partial_json
     if (block.json.length > maxArgumentsLength) {
       return Effect.fail(
-        invalidResponse(`the arguments of ${block.name} exceed ${maxArgumentsLength} characters`, exchange.context)
+        invalidResponse(`the arguments of ${block.wire.name} exceed ${maxArgumentsLength} characters`, exchange.context)
       )
     }
     return Effect.succeed(
-      piece.partial_json === "" ? [] : [{ type: "tool-params-delta", id: block.id, delta: piece.partial_json }]
+      piece.partial_json === "" || block.name === undefined
+        ? []
+        : [{ type: "tool-params-delta", id: block.wire.id, delta: piece.partial_json }]
     )
   }
-  const known = "text" in piece || "thinking" in piece || "signature" in piece || "partial_json" in piece
+  const known = ["text", "citation", "thinking", "signature", "partial_json"].some((field) => field in piece)
   return known
     ? Effect.fail(invalidResponse(`a ${piece.type} came for a ${block.type} block`, exchange.context))
     : Effect.succeed([])
 }
 
-const stop = Effect.fnUntraced(function* (
-  state: State,
-  block: Block,
-  exchange: Answer.Exchange
-): Effect.fn.Return<ReadonlyArray<Part>, Reason> {
+const stop = (state: State, block: Block): ReadonlyArray<Part> => {
   switch (block.type) {
     case "ignored":
       return []
-    case "text":
-      return [{ type: "text-end", id: block.id }]
+    case "text": {
+      const { citations } = block
+      return [
+        {
+          type: "text-end",
+          id: String(block.index),
+          ...(citations.length === 0 ? undefined : { metadata: { anthropic: { citations } } })
+        }
+      ]
+    }
     case "reasoning":
       return [
         {
           type: "reasoning-end",
-          id: block.id,
+          id: String(block.index),
           ...(block.signature === "" ? undefined : { metadata: { anthropic: { signature: block.signature } } })
         }
       ]
-    case "tool": {
-      const end: Part = { type: "tool-params-end", id: block.id }
-      // Whether broken JSON is the model's mistake or a limit that cut it is known when the stop reason comes.
-      const parsed = yield* Effect.option(
-        Effect.try(() => (block.json.trim() === "" ? (block.input ?? {}) : Tool.unsafeSecureJsonParse(block.json)))
-      )
-      if (parsed._tag === "None") {
-        state.malformed ??= {
-          name: block.name,
-          problem: `its arguments are not valid JSON: ${block.json.slice(0, 200)}`
-        }
-        return [end]
-      }
-      const params = yield* Tools.fromWire(exchange.options, block.name, parsed.value)
-      return [end, { type: "tool-call", id: block.id, name: block.name, params, providerExecuted: false }]
-    }
+    case "tool":
+      state.held = block
+      return block.name === undefined ? [] : [{ type: "tool-params-end", id: block.wire.id }]
   }
+}
+
+// The call whose arguments turned out to be whole.
+const release = Effect.fnUntraced(function* (
+  state: State,
+  exchange: Answer.Exchange
+): Effect.fn.Return<ReadonlyArray<Part>, Reason> {
+  const call = state.held
+  if (call === undefined) return []
+  state.held = undefined
+  const input: unknown = yield* Effect.try({
+    try: () => (call.json.trim() === "" ? (call.wire.input ?? {}) : Tool.unsafeSecureJsonParse(call.json)),
+    catch: () =>
+      new AiError.ToolParameterValidationError({
+        toolName: call.name ?? call.wire.name,
+        description: `its arguments are not valid JSON: ${call.json.slice(0, 200)}`
+      })
+  })
+  if (call.wire.type === "tool_use") return [yield* Tools.call(exchange.options, { ...call.wire, input })]
+  // What was parsed from JSON is JSON.
+  const wire = { ...call.wire, input: input as Schema.Json }
+  const part = yield* ServerTools.call(exchange.options, wire, state.calls)
+  return part === undefined ? opaque(call.index, wire) : [part]
+})
+
+const onBlock = Effect.fnUntraced(function* (
+  state: State,
+  event: Extract<Wire.StreamEvent, { readonly index: number }>,
+  exchange: Answer.Exchange
+): Effect.fn.Return<ReadonlyArray<Part>, Reason> {
+  const protocol = (problem: string) =>
+    Effect.fail(invalidResponse(`the stream is out of order: ${problem}`, exchange.context))
+  if ("content_block" in event) {
+    if (state.blocks.has(event.index)) return yield* protocol(`block ${event.index} started twice`)
+    const released = yield* release(state, exchange)
+    const [block, parts] = yield* start(event, state, exchange)
+    state.blocks.set(event.index, block)
+    return [...released, ...parts]
+  }
+  const block = state.blocks.get(event.index)
+  if (block === undefined) return yield* protocol(`${event.type} for block ${event.index}, which is not open`)
+  if ("delta" in event) return yield* delta(block, event, exchange)
+  state.blocks.delete(event.index)
+  return stop(state, block)
 })
 
 /** The parts an event brings. Changes `state`, which belongs to one stream. */
@@ -180,37 +246,24 @@ export const onEvent = Effect.fnUntraced(function* (
     if (state.started) return yield* protocol("a second message_start")
     state.started = true
     state.usage = event.message.usage
+    state.diagnostics = event.message.diagnostics
+    state.stop = { container: event.message.container }
     return [yield* Answer.metadata(event.message.id, event.message.model)]
   }
   const isOther = !("index" in event) && !("delta" in event) && event.type !== "message_stop"
   if (isOther) return []
   if (!state.started) return yield* protocol(`${event.type} before message_start`)
-
-  if ("content_block" in event) {
-    if (state.blocks.has(event.index)) return yield* protocol(`block ${event.index} started twice`)
-    const [block, parts] = start(event)
-    state.blocks.set(event.index, block)
-    return parts
-  }
-  if ("index" in event) {
-    const block = state.blocks.get(event.index)
-    if (block === undefined) return yield* protocol(`${event.type} for block ${event.index}, which is not open`)
-    if ("delta" in event) return yield* delta(block, event, exchange)
-    state.blocks.delete(event.index)
-    return yield* stop(state, block, exchange)
-  }
+  if ("index" in event) return yield* onBlock(state, event, exchange)
   if ("delta" in event) {
-    state.stop = { ...state.stop, ...event.delta }
+    const container = event.delta.container ?? state.stop.container
+    state.stop = { ...state.stop, ...event.delta, container }
     state.usage = mergeUsage(state.usage, event.usage ?? {})
+    if (state.held === undefined || !Answer.isCut(state.stop)) return []
+    state.cutToolCall = state.held.name ?? state.held.wire.name
+    state.held = undefined
     return []
   }
   if (state.blocks.size > 0) return yield* protocol("message_stop while a block is open")
   state.stopped = true
-  if (state.malformed !== undefined && !Answer.isCut(state.stop)) {
-    return yield* new AiError.ToolParameterValidationError({
-      toolName: state.malformed.name,
-      description: state.malformed.problem
-    })
-  }
-  return [Answer.finish(state.stop, state.usage, state.malformed?.name, exchange)]
+  return [...(yield* release(state, exchange)), Answer.finish(state, exchange)]
 })

@@ -6,155 +6,175 @@ import type Anthropic from "@anthropic-ai/sdk"
 import * as AiError from "effect/ai/AiError"
 import type * as Prompt from "effect/ai/Prompt"
 import * as Effect from "effect/Effect"
-import * as Base64 from "effect/encoding/Base64"
-import * as Option from "effect/Option"
-import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
+import type { CacheControl, Citation, OpaqueBlock, ToolCaller } from "../AnthropicOptions.ts"
+import * as Files from "./files.ts"
+import * as Options from "./options.ts"
+import * as ServerTools from "./serverTools.ts"
 
 type Reason = AiError.AiErrorReason
-type FileBlock = Anthropic.ImageBlockParam | Anthropic.DocumentBlockParam
-
-/** What `reasoning` parts carry under the key `anthropic`, so that thinking can go back the way it came. */
-export const ReasoningOptions = Schema.Struct({
-  signature: Schema.optional(Schema.NullOr(Schema.String)),
-  redactedData: Schema.optional(Schema.NullOr(Schema.String))
-})
+type Block = Anthropic.ContentBlockParam
 
 // The API accepts ids of this alphabet only; a thread may hold ids that another provider made.
 const callId = (id: string): string => id.replaceAll(/[^a-zA-Z0-9_-]/g, "_") || "_"
 
-const imageTypes = ["image/jpeg", "image/png", "image/gif", "image/webp"] as const
-const isImageType = Schema.is(Schema.Literals(imageTypes))
+const caching = (cacheControl: CacheControl | null | undefined) =>
+  cacheControl ? { cache_control: cacheControl } : undefined
 
-const unsupported = (part: Prompt.FilePart, why: string): Reason =>
-  new AiError.InvalidUserInputError({
-    description:
-      `the file${part.fileName === undefined ? "" : ` ${JSON.stringify(part.fileName)}`} of type ${JSON.stringify(part.mediaType)} ` +
-      `cannot be sent to Anthropic: ${why}`
-  })
-
-type Source = { readonly url: string } | { readonly base64: string }
-
-const source = (data: Prompt.FilePart["data"]): Source => {
-  if (data instanceof Uint8Array) return { base64: Base64.encode(data) }
-  const text = data instanceof URL ? data.href : data
-  const inline = /^data:[^,]*;base64,/.exec(text)
-  if (inline !== null) return { base64: text.slice(inline[0].length) }
-  return /^https?:\/\//.test(text) ? { url: text } : { base64: text }
+// A message's breakpoint stands on the last of its blocks that takes one and has none of its own; thinking takes none.
+const marked = <B extends Block>(
+  blocks: ReadonlyArray<B>,
+  cacheControl: CacheControl | null | undefined
+): ReadonlyArray<B> => {
+  const last = blocks.findLastIndex((block) => block.type !== "thinking" && block.type !== "redacted_thinking")
+  const own = last === -1 ? undefined : blocks[last]
+  if (!cacheControl || own === undefined || "cache_control" in own) return blocks
+  return blocks.with(last, { ...own, cache_control: cacheControl })
 }
 
-const file = (part: Prompt.FilePart): Effect.Effect<FileBlock, Reason> => {
-  const from = source(part.data)
-  const title = part.fileName === undefined ? undefined : { title: part.fileName }
-  // `image/*` says that the kind is unknown, which is fine for a URL: the server looks at what it fetches.
-  if (part.mediaType.startsWith("image/") && "url" in from) {
-    return Effect.succeed({ type: "image", source: { type: "url", url: from.url } })
-  }
-  if (part.mediaType === "application/pdf") {
-    return Effect.succeed({
-      type: "document",
-      source:
-        "url" in from
-          ? { type: "url", url: from.url }
-          : { type: "base64", media_type: "application/pdf", data: from.base64 },
-      ...title
-    })
-  }
-  if ("url" in from)
-    return Effect.fail(unsupported(part, "by URL it takes images and PDF; fetch it and pass its bytes"))
-  if (isImageType(part.mediaType)) {
-    return Effect.succeed({
-      type: "image",
-      source: { type: "base64", media_type: part.mediaType, data: from.base64 }
-    })
-  }
-  if (part.mediaType.startsWith("text/") || part.mediaType === "application/json") {
-    return Result.match(Base64.decodeString(from.base64), {
-      onFailure: () => Effect.fail(unsupported(part, "its data is not base64")),
-      onSuccess: (data) =>
-        Effect.succeed<FileBlock>({
-          type: "document",
-          source: { type: "text", media_type: "text/plain", data },
-          ...title
-        })
-    })
-  }
-  return Effect.fail(
-    unsupported(part, `supported are ${imageTypes.join(", ")}, application/pdf, application/json and text/*`)
-  )
+// The API names the file that a citation is of, and takes the citation back without it. The other fields are the same.
+const citation = (value: Citation): Anthropic.TextCitationParam => {
+  if (!("file_id" in value)) return value as Anthropic.TextCitationParam
+  const { file_id: _, ...rest } = value
+  return rest
 }
 
-// The API rejects empty text blocks.
-const text = (value: string): ReadonlyArray<Anthropic.TextBlockParam> =>
-  value.trim() === "" ? [] : [{ type: "text", text: value }]
+const text = Effect.fnUntraced(function* (
+  part: Prompt.TextPart
+): Effect.fn.Return<ReadonlyArray<Anthropic.TextBlockParam>, Reason> {
+  // The API rejects empty text blocks.
+  if (part.text.trim() === "") return []
+  const options = yield* Options.read(Options.TextOptions, part, "a text part")
+  const citations = options.citations ?? []
+  return [
+    {
+      type: "text",
+      text: part.text,
+      ...(citations.length === 0 ? undefined : { citations: citations.map(citation) }),
+      ...caching(options.cacheControl)
+    }
+  ]
+})
 
 const content = (
   parts: ReadonlyArray<Prompt.TextPart | Prompt.FilePart>
-): Effect.Effect<ReadonlyArray<Anthropic.TextBlockParam | FileBlock>, Reason> =>
+): Effect.Effect<ReadonlyArray<Anthropic.TextBlockParam | Files.FileBlock>, Reason> =>
   Effect.map(
-    Effect.forEach(parts, (part) =>
-      part.type === "text"
-        ? Effect.succeed<ReadonlyArray<Anthropic.TextBlockParam | FileBlock>>(text(part.text))
-        : Effect.map(file(part), (block) => [block])
+    Effect.forEach(parts, (part): Effect.Effect<ReadonlyArray<Anthropic.TextBlockParam | Files.FileBlock>, Reason> =>
+      part.type === "text" ? text(part) : Effect.map(Files.toWire(part), (block) => [block])
     ),
     (blocks) => blocks.flat()
   )
 
+const resultContent = Effect.fnUntraced(function* (part: Prompt.ToolResultPart) {
+  if (part.modelOutput === undefined) {
+    return yield* Effect.try({
+      try: () => (typeof part.result === "string" ? part.result : (JSON.stringify(part.result) ?? "")),
+      catch: () =>
+        new AiError.ToolResultEncodingError({
+          toolName: part.name,
+          // The value itself is what cannot be written down.
+          toolResult: null,
+          description: "the result is not JSON; give the tool a success schema that encodes to JSON"
+        })
+    })
+  }
+  const blocks: Array<Anthropic.TextBlockParam | Anthropic.ImageBlockParam | Anthropic.DocumentBlockParam> = []
+  for (const block of yield* content(part.modelOutput)) {
+    if (block.type === "container_upload") {
+      return yield* new AiError.InvalidUserInputError({
+        description: `the result of the tool ${part.name} cannot put a file into a container; put it into a user message`
+      })
+    }
+    blocks.push(block)
+  }
+  return blocks
+})
+
 const toolResult = Effect.fnUntraced(function* (
   part: Prompt.ToolResultPart
 ): Effect.fn.Return<Anthropic.ToolResultBlockParam, Reason> {
-  const blocks =
-    part.modelOutput === undefined
-      ? yield* Effect.try({
-          try: () => (typeof part.result === "string" ? part.result : (JSON.stringify(part.result) ?? "")),
-          catch: () =>
-            new AiError.ToolResultEncodingError({
-              toolName: part.name,
-              // The value itself is what cannot be written down.
-              toolResult: null,
-              description: "the result is not JSON; give the tool a success schema that encodes to JSON"
-            })
-        })
-      : [...(yield* content(part.modelOutput))]
+  const options = yield* Options.read(Options.ToolResultOptions, part, "a tool result")
+  const blocks = yield* resultContent(part)
   return {
     type: "tool_result",
     tool_use_id: callId(part.id),
     ...(blocks.length === 0 ? undefined : { content: blocks }),
-    ...(part.isFailure ? { is_error: true } : undefined)
+    ...(part.isFailure ? { is_error: true } : undefined),
+    ...caching(options.cacheControl)
   }
 })
 
-const reasoning = (part: Prompt.ReasoningPart): ReadonlyArray<Anthropic.ContentBlockParam> => {
-  const own = Option.getOrUndefined(Schema.decodeUnknownOption(ReasoningOptions)(part.options["anthropic"]))
-  if (typeof own?.redactedData === "string") return [{ type: "redacted_thinking", data: own.redactedData }]
-  if (typeof own?.signature === "string" && own.signature !== "") {
-    return [{ type: "thinking", thinking: part.text, signature: own.signature }]
-  }
+// What came from the API goes back in the shape it came in; the SDK has a second type for that.
+const asItCame = (
+  block:
+    | OpaqueBlock
+    | { readonly type: string; readonly id: string; readonly name: string; readonly input: unknown }
+    | { readonly type: string; readonly tool_use_id: string; readonly content: unknown }
+): Block => block as Block
+
+const reasoning = Effect.fnUntraced(function* (
+  part: Prompt.ReasoningPart
+): Effect.fn.Return<ReadonlyArray<Block>, Reason> {
+  const options = yield* Options.read(Options.ReasoningOptions, part, "a reasoning part")
+  if (options.block) return [asItCame(options.block)]
+  if (typeof options.redactedData === "string") return [{ type: "redacted_thinking", data: options.redactedData }]
+  if (options.signature) return [{ type: "thinking", thinking: part.text, signature: options.signature }]
   // Without a signature it is another provider's thinking, which this one refuses.
   return []
-}
+})
+
+const wireCaller = (caller: ToolCaller | null | undefined) =>
+  caller ? { caller: { type: caller.type, ...(caller.toolId ? { tool_id: caller.toolId } : undefined) } } : undefined
+
+const toolCall = Effect.fnUntraced(function* (
+  part: Prompt.ToolCallPart,
+  names: ServerTools.Names
+): Effect.fn.Return<ReadonlyArray<Block>, Reason> {
+  const options = yield* Options.read(Options.ToolCallOptions, part, "a tool call")
+  const common = { ...wireCaller(options.caller), ...caching(options.cacheControl) }
+  if (part.providerExecuted) {
+    // What another provider ran on its own side means nothing to this one.
+    if (options.block) return [asItCame(options.block)]
+    if (!options.serverTool) return []
+    const input = ServerTools.inputOf(options.serverTool, part.params)
+    return [asItCame({ type: "server_tool_use", id: callId(part.id), name: options.serverTool, input, ...common })]
+  }
+  const name = names.getProviderName(part.name)
+  return [asItCame({ type: "tool_use", id: callId(part.id), name, input: part.params ?? {}, ...common })]
+})
+
+const serverResult = Effect.fnUntraced(function* (
+  part: Prompt.ToolResultPart
+): Effect.fn.Return<ReadonlyArray<Block>, Reason> {
+  const options = yield* Options.read(Options.ToolResultOptions, part, "a tool result")
+  if (!part.providerExecuted) return []
+  if (options.block) return [asItCame(options.block)]
+  if (!options.resultType) return []
+  const common = { ...wireCaller(options.caller), ...caching(options.cacheControl) }
+  return [asItCame({ type: options.resultType, tool_use_id: callId(part.id), content: part.result, ...common })]
+})
 
 const assistant = Effect.fnUntraced(function* (
-  message: Prompt.AssistantMessage
-): Effect.fn.Return<ReadonlyArray<Anthropic.ContentBlockParam>, Reason> {
-  const blocks: Array<Anthropic.ContentBlockParam> = []
+  message: Prompt.AssistantMessage,
+  names: ServerTools.Names
+): Effect.fn.Return<ReadonlyArray<Block>, Reason> {
+  const blocks: Array<Block> = []
   for (const part of message.content) {
     switch (part.type) {
       case "text":
-        blocks.push(...text(part.text))
+        blocks.push(...(yield* text(part)))
         break
       case "reasoning":
-        blocks.push(...reasoning(part))
+        blocks.push(...(yield* reasoning(part)))
         break
       case "tool-call":
-        // What a provider ran on its own side means nothing to another one.
-        if (!part.providerExecuted) {
-          blocks.push({ type: "tool_use", id: callId(part.id), name: part.name, input: part.params ?? {} })
-        }
+        blocks.push(...(yield* toolCall(part, names)))
+        break
+      case "tool-result":
+        blocks.push(...(yield* serverResult(part)))
         break
       case "file":
-        return yield* unsupported(part, "an assistant message takes text only; put files into user messages")
-      case "tool-result":
+        return yield* Files.unsupported(part, "an assistant message takes text only; put files into user messages")
       case "tool-approval-request":
         break
     }
@@ -162,18 +182,36 @@ const assistant = Effect.fnUntraced(function* (
   return blocks
 })
 
-const isToolResult = (block: Anthropic.ContentBlockParam): boolean => block.type === "tool_result"
+const isToolResult = (block: Block): boolean => block.type === "tool_result"
+
+const blocksOf = (
+  message: Exclude<Prompt.Message, Prompt.SystemMessage>,
+  names: ServerTools.Names
+): Effect.Effect<ReadonlyArray<Block>, Reason> => {
+  switch (message.role) {
+    case "user":
+      return content(message.content)
+    case "assistant":
+      return assistant(message, names)
+    case "tool":
+      return Effect.forEach(
+        message.content.filter((part) => part.type === "tool-result"),
+        toolResult
+      )
+  }
+}
 
 /** The request's `system` and `messages`. */
 export const toWire = Effect.fnUntraced(function* (
-  prompt: Prompt.Prompt
+  prompt: Prompt.Prompt,
+  names: ServerTools.Names
 ): Effect.fn.Return<
   { readonly system?: Array<Anthropic.TextBlockParam>; readonly messages: Array<Anthropic.MessageParam> },
   Reason
 > {
   const system: Array<Anthropic.TextBlockParam> = []
-  const turns: Array<{ readonly role: "user" | "assistant"; content: Array<Anthropic.ContentBlockParam> }> = []
-  const add = (role: "user" | "assistant", blocks: ReadonlyArray<Anthropic.ContentBlockParam>) => {
+  const turns: Array<{ readonly role: "user" | "assistant"; content: Array<Block> }> = []
+  const add = (role: "user" | "assistant", blocks: ReadonlyArray<Block>) => {
     if (blocks.length === 0) return
     const last = turns.at(-1)
     if (last === undefined || last.role !== role) {
@@ -185,25 +223,12 @@ export const toWire = Effect.fnUntraced(function* (
   }
 
   for (const message of prompt.content) {
-    switch (message.role) {
-      case "system":
-        system.push(...text(message.content))
-        break
-      case "user":
-        add("user", yield* content(message.content))
-        break
-      case "assistant":
-        add("assistant", yield* assistant(message))
-        break
-      case "tool":
-        add(
-          "user",
-          yield* Effect.forEach(
-            message.content.filter((part) => part.type === "tool-result"),
-            toolResult
-          )
-        )
-        break
+    const { cacheControl } = yield* Options.read(Options.MessageOptions, message, `a ${message.role} message`)
+    if (message.role === "system") {
+      if (message.content.trim() === "") continue
+      system.push({ type: "text", text: message.content, ...caching(cacheControl) })
+    } else {
+      add(message.role === "assistant" ? "assistant" : "user", marked(yield* blocksOf(message, names), cacheControl))
     }
   }
 

@@ -6,9 +6,12 @@ import type * as LanguageModel from "effect/ai/LanguageModel"
 import type * as Response from "effect/ai/Response"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
+import type { Container, OpaqueBlock, UsageDetails } from "../AnthropicOptions.ts"
+import * as Citations from "./citations.ts"
 import { type RequestContext, reportedHeaders } from "./errors.ts"
+import * as ServerTools from "./serverTools.ts"
 import * as Tools from "./tools.ts"
-import type * as Wire from "./wire.ts"
+import * as Wire from "./wire.ts"
 
 type Reason = AiError.AiErrorReason
 
@@ -76,29 +79,59 @@ export const metadata = (id: string, model: string): Effect.Effect<Response.Resp
     timestamp: DateTime.formatIso(now)
   }))
 
+const containerOf = (wire: Wire.Container): Container => ({
+  id: wire.id,
+  expiresAt: wire.expires_at ?? null,
+  skills: (wire.skills ?? []).map((skill) => ({
+    type: skill.type,
+    skillId: skill.skill_id,
+    version: skill.version ?? null
+  }))
+})
+
+const usageDetails = (wire: Wire.Usage): UsageDetails => ({
+  cacheWrite5m: wire.cache_creation?.ephemeral_5m_input_tokens ?? null,
+  cacheWrite1h: wire.cache_creation?.ephemeral_1h_input_tokens ?? null,
+  webSearchRequests: wire.server_tool_use?.web_search_requests ?? null,
+  webFetchRequests: wire.server_tool_use?.web_fetch_requests ?? null,
+  serviceTier: wire.service_tier ?? null,
+  inferenceGeo: wire.inference_geo ?? null,
+  speed: wire.speed ?? null
+})
+
+/** What an answer says at its end. */
+export interface Ending {
+  readonly stop: Wire.StopInfo
+  readonly usage: Wire.Usage
+  readonly diagnostics: Wire.Diagnostics | null | undefined
+  readonly cutToolCall: string | undefined
+}
+
 /** The part that ends a response. */
-export const finish = (
-  stop: Wire.StopInfo,
-  wireUsage: Wire.Usage,
-  cutToolCall: string | undefined,
-  exchange: Exchange
-): Response.FinishPartEncoded => ({
-  type: "finish",
-  reason: finishReason(stop.stop_reason),
-  usage: usage(wireUsage),
-  response: { status: exchange.http.status, headers: reportedHeaders(exchange.http.headers, exchange.context) },
-  metadata: {
-    anthropic: {
-      stopReason: stop.stop_reason ?? null,
-      stopSequence: stop.stop_sequence ?? null,
-      refusal:
-        stop.stop_details?.type === "refusal"
-          ? { category: stop.stop_details.category ?? null, explanation: stop.stop_details.explanation ?? null }
-          : null,
-      cutToolCall: cutToolCall ?? null
+export const finish = (ending: Ending, exchange: Exchange): Response.FinishPartEncoded => {
+  const { stop } = ending
+  const miss = ending.diagnostics?.cache_miss_reason
+  return {
+    type: "finish",
+    reason: finishReason(stop.stop_reason),
+    usage: usage(ending.usage),
+    response: { status: exchange.http.status, headers: reportedHeaders(exchange.http.headers, exchange.context) },
+    metadata: {
+      anthropic: {
+        stopReason: stop.stop_reason ?? null,
+        stopSequence: stop.stop_sequence ?? null,
+        refusal:
+          stop.stop_details?.type === "refusal"
+            ? { category: stop.stop_details.category ?? null, explanation: stop.stop_details.explanation ?? null }
+            : null,
+        cutToolCall: ending.cutToolCall ?? null,
+        container: stop.container ? containerOf(stop.container) : null,
+        usage: usageDetails(ending.usage),
+        cacheMiss: miss ? { reason: miss.type, missedTokens: miss.cache_missed_input_tokens ?? null } : null
+      }
     }
   }
-})
+}
 
 /**
  * An object was asked for: a refusal or a cut answer has none, and says so here, because a parser would only say that the text is not JSON.
@@ -133,6 +166,51 @@ const checkObject = (message: Wire.Message, exchange: Exchange): Effect.Effect<v
   return Effect.void
 }
 
+/** A block that only goes back, as the part that carries it. */
+export const opaque = (block: OpaqueBlock): Response.ReasoningPartEncoded => ({
+  type: "reasoning",
+  text: "",
+  metadata: { anthropic: { block } }
+})
+
+const partsOf = Effect.fnUntraced(function* (
+  block: Wire.ContentBlock,
+  index: number,
+  exchange: Exchange,
+  calls: ServerTools.Calls
+): Effect.fn.Return<ReadonlyArray<Response.PartEncoded>, Reason> {
+  if ("text" in block) {
+    const citations = (block.citations ?? []).filter(Wire.isKnownCitation)
+    return [
+      {
+        type: "text",
+        text: block.text,
+        ...(citations.length === 0 ? undefined : { metadata: { anthropic: { citations } } })
+      },
+      ...citations.map((citation, n) => Citations.source(citation, index, n))
+    ]
+  }
+  if ("thinking" in block) {
+    return [
+      {
+        type: "reasoning",
+        text: block.thinking,
+        metadata: { anthropic: { signature: block.signature ?? null } }
+      }
+    ]
+  }
+  if ("data" in block) {
+    return [{ type: "reasoning", text: "", metadata: { anthropic: { redactedData: block.data } } }]
+  }
+  if ("tool_use_id" in block) return [(yield* ServerTools.result(exchange.options, block, calls)) ?? opaque(block)]
+  if ("file_id" in block) return [opaque(block)]
+  if (!("name" in block)) return []
+  if (block.type === "server_tool_use") {
+    return [(yield* ServerTools.call(exchange.options, block, calls)) ?? opaque(block)]
+  }
+  return [yield* Tools.call(exchange.options, block)]
+})
+
 /** All parts of a whole answer. */
 export const fromMessage = Effect.fnUntraced(function* (
   message: Wire.Message,
@@ -143,22 +221,11 @@ export const fromMessage = Effect.fnUntraced(function* (
   const last = message.content.at(-1)
   // The one call that a limit can have cut is the last block, and arguments cut short may still look whole.
   const cut = isCut(message) && last !== undefined && "name" in last ? last : undefined
-  for (const block of message.content) {
-    if ("text" in block) {
-      parts.push({ type: "text", text: block.text })
-    } else if ("thinking" in block) {
-      parts.push({
-        type: "reasoning",
-        text: block.thinking,
-        metadata: { anthropic: { signature: block.signature ?? null } }
-      })
-    } else if ("data" in block) {
-      parts.push({ type: "reasoning", text: "", metadata: { anthropic: { redactedData: block.data } } })
-    } else if ("name" in block && block !== cut) {
-      const params = yield* Tools.fromWire(exchange.options, block.name, block.input)
-      parts.push({ type: "tool-call", id: block.id, name: block.name, params, providerExecuted: false })
-    }
+  const calls: ServerTools.Calls = new Map()
+  for (const [index, block] of message.content.entries()) {
+    if (block !== cut) parts.push(...(yield* partsOf(block, index, exchange, calls)))
   }
-  parts.push(finish(message, message.usage, cut?.name, exchange))
+  const cutToolCall = cut && Tools.customName(exchange.options, cut.name)
+  parts.push(finish({ stop: message, usage: message.usage, diagnostics: message.diagnostics, cutToolCall }, exchange))
   return parts
 })

@@ -5,10 +5,16 @@ import type Anthropic from "@anthropic-ai/sdk"
 import * as AiError from "effect/ai/AiError"
 import { toCodecAnthropic } from "effect/ai/AnthropicStructuredOutput"
 import type * as LanguageModel from "effect/ai/LanguageModel"
+import type * as Response from "effect/ai/Response"
 import * as Tool from "effect/ai/Tool"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as JsonSchema from "effect/JsonSchema"
+import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
+import * as AnthropicTool from "../AnthropicTool.ts"
+import * as ServerTools from "./serverTools.ts"
+import type * as Wire from "./wire.ts"
 
 type Reason = AiError.AiErrorReason
 
@@ -17,7 +23,9 @@ const messageOf = (error: unknown): string => (error instanceof Error ? error.me
 // A strict tool is held to a schema subset, so its arguments come in the shape of that subset and go back through the codec. A dynamic
 // tool that carries its own JSON Schema has no codec to go back through.
 const usesCodec = (tool: Tool.Any): boolean =>
-  Tool.getStrictMode(tool) === true && !(Tool.isDynamic(tool) && tool.jsonSchema !== undefined)
+  Tool.getStrictMode(tool) === true &&
+  !Tool.isProviderDefined(tool) &&
+  !(Tool.isDynamic(tool) && tool.jsonSchema !== undefined)
 
 // A named schema is a reference at its top level, which the API rejects: it wants `type: "object"` there.
 const resolveTopLevel = (schema: JsonSchema.JsonSchema): JsonSchema.JsonSchema => {
@@ -29,15 +37,46 @@ const resolveTopLevel = (schema: JsonSchema.JsonSchema): JsonSchema.JsonSchema =
   return typeof target === "object" && target !== null ? { ...target, $defs: definitions } : schema
 }
 
-const definition = (tool: Tool.Any): Effect.Effect<Anthropic.Tool, Reason> => {
-  const fail = (description: string) =>
-    Effect.fail(new AiError.ToolConfigurationError({ toolName: tool.name, description }))
-  if (Tool.isProviderDefined(tool)) {
-    return fail(
-      "provider-defined tools are not supported by @selvage/anthropic; define it with Tool.make and a handler"
-    )
+// What every kind of tool may say of itself.
+const common = (tool: Tool.Any) => {
+  const options = Context.get(tool.annotations, AnthropicTool.Options)
+  return {
+    ...(Tool.getStrictMode(tool) === true ? { strict: true } : undefined),
+    ...(options.cacheControl ? { cache_control: options.cacheControl } : undefined),
+    ...(options.deferLoading === undefined ? undefined : { defer_loading: options.deferLoading }),
+    ...(options.allowedCallers ? { allowed_callers: [...options.allowedCallers] } : undefined),
+    ...(options.inputExamples
+      ? { input_examples: options.inputExamples.map((example) => ({ ...example })) }
+      : undefined)
   }
-  return Effect.try({
+}
+
+// `failureMode` stands among a tool's arguments, but is for `effect/ai`.
+const own = ([key, value]: readonly [string, unknown]): boolean => value !== undefined && key !== "failureMode"
+
+const snakeCase = (value: unknown): unknown => {
+  if (Array.isArray(value)) return value.map(snakeCase)
+  if (!Predicate.isObject(value)) return value
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(own)
+      .map(([key, inner]) => [key.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`), snakeCase(inner)])
+  )
+}
+
+// The API knows these by type; their arguments were typed where the tool was made.
+const providerDefined = (tool: Tool.AnyProviderDefined): Anthropic.ToolUnion => {
+  const args: unknown = snakeCase(tool.args)
+  return {
+    ...(Predicate.isObject(args) ? args : undefined),
+    type: tool.id.slice("anthropic.".length),
+    name: tool.providerName,
+    ...common(tool)
+  } as Anthropic.ToolUnion
+}
+
+const userDefined = (tool: Tool.Any): Effect.Effect<Anthropic.Tool, Reason> =>
+  Effect.try({
     try: () =>
       resolveTopLevel(Tool.getJsonSchema(tool, usesCodec(tool) ? { transformer: toCodecAnthropic } : undefined)),
     catch: (error) =>
@@ -48,38 +87,60 @@ const definition = (tool: Tool.Any): Effect.Effect<Anthropic.Tool, Reason> => {
   }).pipe(
     Effect.flatMap((schema) => {
       if (schema.type !== "object") {
-        return fail("its parameters must be an object schema, such as Schema.Struct; wrap them in one")
+        return Effect.fail(
+          new AiError.ToolConfigurationError({
+            toolName: tool.name,
+            description: "its parameters must be an object schema, such as Schema.Struct; wrap them in one"
+          })
+        )
       }
       const description = Tool.getDescription(tool)
+      const eager = Context.get(tool.annotations, AnthropicTool.Options).eagerInputStreaming
       return Effect.succeed({
         name: tool.name,
         ...(description === undefined ? undefined : { description }),
         input_schema: { ...schema, type: "object" as const },
-        ...(Tool.getStrictMode(tool) === true ? { strict: true } : undefined)
+        ...(eager === undefined ? undefined : { eager_input_streaming: eager }),
+        ...common(tool)
       })
+    })
+  )
+
+const definition = (tool: Tool.Any): Effect.Effect<Anthropic.ToolUnion, Reason> => {
+  if (!Tool.isProviderDefined(tool)) return userDefined(tool)
+  if (ServerTools.isAnthropic(tool)) return Effect.succeed(providerDefined(tool))
+  return Effect.fail(
+    new AiError.ToolConfigurationError({
+      toolName: tool.name,
+      description: `${tool.id} is another provider's tool; take one of AnthropicTool, or write it with Tool.make and a handler`
     })
   )
 }
 
-const choice = (toolChoice: LanguageModel.ToolChoice<string>, parallel: boolean | undefined): Anthropic.ToolChoice => {
+const choice = (
+  toolChoice: LanguageModel.ToolChoice<string>,
+  parallel: boolean | undefined,
+  names: ServerTools.Names
+): Anthropic.ToolChoice => {
   const serial = parallel === false ? { disable_parallel_tool_use: true } : undefined
   if (toolChoice === "none") return { type: "none" }
   if (toolChoice === "auto") return { type: "auto", ...serial }
   if (toolChoice === "required") return { type: "any", ...serial }
-  if ("tool" in toolChoice) return { type: "tool", name: toolChoice.tool, ...serial }
+  if ("tool" in toolChoice) return { type: "tool", name: names.getProviderName(toolChoice.tool), ...serial }
   // `LanguageModel` has narrowed the tools to `oneOf` already.
   return { type: toolChoice.mode === "required" ? "any" : "auto", ...serial }
 }
 
 /** The request's `tools` and `tool_choice`; nothing when there are no tools. */
 export const toWire = Effect.fnUntraced(function* (
-  options: LanguageModel.ProviderOptions,
-  parallel: boolean | undefined
+  options: Pick<LanguageModel.ProviderOptions, "tools" | "toolChoice">,
+  parallel: boolean | undefined,
+  names: ServerTools.Names
 ) {
   if (options.tools.length === 0) return {}
   return {
     tools: yield* Effect.forEach(options.tools, definition),
-    tool_choice: choice(options.toolChoice, parallel)
+    tool_choice: choice(options.toolChoice, parallel, names)
   }
 })
 
@@ -88,7 +149,7 @@ export const toWire = Effect.fnUntraced(function* (
  *
  * With deferred validation everything passes as the model sent it, for the caller to judge.
  */
-export const fromWire = (
+const fromWire = (
   options: LanguageModel.ProviderOptions,
   name: string,
   params: unknown
@@ -118,3 +179,29 @@ export const fromWire = (
     )
   )
 }
+
+/** The toolkit's name for a tool that the API calls by its own. */
+export const customName = (options: Pick<LanguageModel.ProviderOptions, "tools">, name: string): string =>
+  ServerTools.namesOf(options.tools).getCustomName(name)
+
+/** A call for the application to run, as a part. */
+export const call = Effect.fnUntraced(function* (
+  options: LanguageModel.ProviderOptions,
+  block: {
+    readonly id: string
+    readonly name: string
+    readonly input: unknown
+    readonly caller?: Wire.Caller | null
+  }
+): Effect.fn.Return<Response.ToolCallPartEncoded, Reason> {
+  const name = customName(options, block.name)
+  const caller = ServerTools.callerOf(block.caller)
+  return {
+    type: "tool-call",
+    id: block.id,
+    name,
+    params: yield* fromWire(options, name, block.input),
+    providerExecuted: false,
+    ...("caller" in caller ? { metadata: { anthropic: caller } } : undefined)
+  }
+})

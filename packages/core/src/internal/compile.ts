@@ -1,11 +1,14 @@
-import * as Exit from "effect/Exit"
+import * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import type * as Channel from "../Channel.ts"
+import * as Channel from "../Channel.ts"
 import { type Each, type FanOut, fanOut, type Route } from "../Edge.ts"
 import type { GraphShape, Values } from "../Entry.ts"
 import { GraphInvalid, NodeContractViolated } from "../Errors.ts"
+import { isIdentity, unfaithful } from "./faithful.ts"
+import type { Migrate } from "../Migration.ts"
 import * as Node from "../Node.ts"
 import type * as Policy from "../Policy.ts"
 
@@ -25,10 +28,25 @@ export interface CompiledEdge {
 export interface CompiledChannel {
   readonly channel: Channel.Any
   readonly exclusive: boolean
+  /** Whether an update is its own JSON, so that what was encoded need not be decoded. */
+  readonly plain: boolean
   readonly encode: (update: unknown) => Exit.Exit<unknown, Schema.SchemaError>
   readonly decode: (json: unknown) => Exit.Exit<unknown, Schema.SchemaError>
   readonly check: (update: unknown) => Exit.Exit<unknown, Schema.SchemaError>
   readonly reduce: (value: unknown, update: unknown) => unknown
+  /** The codec of the value, made when a snapshot first needs it. */
+  readonly state: () => JsonCodec
+}
+
+/** A value as JSON, and back. */
+export interface JsonCodec {
+  readonly encode: (value: unknown) => Exit.Exit<unknown, Schema.SchemaError>
+  readonly decode: (json: unknown) => Exit.Exit<unknown, Schema.SchemaError>
+}
+
+const jsonCodec = (schema: Schema.Codec<unknown, unknown>): JsonCodec => {
+  const json = Schema.toCodecJson(schema)
+  return { encode: Schema.encodeUnknownExit(json), decode: Schema.decodeUnknownExit(json) }
 }
 
 export interface CompiledNode {
@@ -38,12 +56,7 @@ export interface CompiledNode {
   /** Whether an error fits the node's own input schema. */
   readonly accepts: (error: unknown) => boolean
   /** The error as JSON, and back, by the node's own input schema. */
-  readonly errorCodec:
-    | {
-        readonly encode: (error: unknown) => Exit.Exit<unknown, Schema.SchemaError>
-        readonly decode: (json: unknown) => Exit.Exit<unknown, Schema.SchemaError>
-      }
-    | undefined
+  readonly errorCodec: JsonCodec | undefined
   readonly policy: Policy.Any | undefined
 }
 
@@ -54,7 +67,19 @@ export interface Compiled {
   readonly nodes: Readonly<Record<string, CompiledNode>>
   readonly edges: Readonly<Record<string, CompiledEdge>>
   readonly onError: Readonly<Record<string, string>>
+  /** The nodes that each join waits for. */
+  readonly joins: Readonly<Record<string, ReadonlyArray<string>>>
+  readonly joining: boolean
   readonly initial: Record_
+  /** The channels that do not outlive a step. */
+  readonly ephemeral: ReadonlyArray<string>
+  /** How many tasks of a step run at once. */
+  readonly concurrency: number | "unbounded"
+  /** What becomes of the tasks beside one that fails. */
+  readonly siblings: "finish" | "interrupt"
+  /** How long a run may take, in milliseconds. */
+  readonly deadline: number | undefined
+  readonly migrate: Migrate | undefined
   readonly shape: GraphShape
 }
 
@@ -72,16 +97,23 @@ interface Definition {
     >
   >
   readonly onError?: Readonly<Record<string, string>>
+  readonly joins?: Readonly<Record<string, ReadonlyArray<string>>>
   readonly policies?: Readonly<Record<string, Policy.Any | undefined>>
+  readonly policy?: Policy.Any
+  readonly concurrency?: number
+  readonly siblings?: "finish" | "interrupt"
+  readonly deadline?: Duration.Input
+  readonly migrate?: Migrate
 }
 
 const compileChannel = (channel: Channel.Any): CompiledChannel => {
-  const json = Schema.toCodecJson(channel.update)
+  let state: JsonCodec | undefined
   return {
     channel,
     exclusive: channel.kind === "last" || channel.kind === "optional",
-    encode: Schema.encodeUnknownExit(json),
-    decode: Schema.decodeUnknownExit(json),
+    plain: isIdentity(channel.update),
+    ...jsonCodec(channel.update),
+    state: () => (state ??= jsonCodec(channel.schema)),
     check: Schema.decodeUnknownExit(Schema.toType(channel.update)),
     reduce: channel.reducer as (value: unknown, update: unknown) => unknown
   }
@@ -98,16 +130,12 @@ const compileNode = (node: Node.Fn<unknown> | Node.Any, policy: Policy.Any | und
       policy
     }
   }
-  const json = node.input === undefined ? undefined : Schema.toCodecJson(node.input)
   return {
     kind: node.kind,
     graph: node.graph === undefined ? undefined : (node.graph as { readonly compiled: Compiled }).compiled,
     run: node.run as (input: unknown) => Effect.Effect<unknown, unknown, unknown>,
     accepts: node.input === undefined ? () => false : Schema.is(node.input),
-    errorCodec:
-      json === undefined
-        ? undefined
-        : { encode: Schema.encodeUnknownExit(json), decode: Schema.decodeUnknownExit(json) },
+    errorCodec: node.input === undefined ? undefined : jsonCodec(node.input),
     policy
   }
 }
@@ -127,16 +155,29 @@ const compileEdge = (edge: Definition["edges"][string]): CompiledEdge => {
   return { targets: edge, kind: "fixed", choose: () => edge }
 }
 
+// A graph's own policy is for what does the work: a graph inside has policies of its own, a person is not retried.
+const policyOf = ({ policies = {}, policy }: Definition, name: string, node: Definition["nodes"][string]) => {
+  if (Object.hasOwn(policies, name)) return policies[name]
+  return Node.isNode(node) && (node.kind === "graph" || node.kind === "ask") ? undefined : policy
+}
+
 export const compile = (name: string, definition: Definition): Compiled => {
-  const { nodes, onError = {}, policies = {}, state } = definition
+  const { deadline, joins = {}, nodes, onError = {}, state } = definition
   const graph: Compiled = {
     name,
     channels: mapRecord(state, compileChannel),
-    nodes: mapRecord(nodes, (node, key) => compileNode(node, Object.hasOwn(policies, key) ? policies[key] : undefined)),
+    nodes: mapRecord(nodes, (node, key) => compileNode(node, policyOf(definition, key, node))),
     edges: mapRecord(definition.edges, compileEdge),
     onError,
+    joins,
+    joining: Object.keys(joins).length > 0,
     initial: mapRecord(state, (channel) => channel.initial),
-    shape: { name, channels: mapRecord(state, (channel) => channel.kind), nodes: Object.keys(nodes) }
+    ephemeral: Object.keys(state).filter((channel) => state[channel]!.ephemeral),
+    concurrency: definition.concurrency ?? "unbounded",
+    siblings: definition.siblings ?? "finish",
+    deadline: deadline === undefined ? undefined : Duration.toMillis(deadline),
+    migrate: definition.migrate,
+    shape: { name, channels: mapRecord(state, Channel.shape), nodes: Object.keys(nodes) }
   }
   const findings = check(graph)
   if (findings.length > 0) throw new GraphInvalid({ graph: name, findings })
@@ -152,6 +193,10 @@ const check = (graph: Compiled): ReadonlyArray<string> => {
   for (const name of [...Object.keys(graph.channels), ...Object.keys(graph.nodes)]) {
     if (name === "__proto__") findings.push(`"__proto__" cannot be the name of a channel or a node`)
   }
+  for (const [name, { channel }] of Object.entries(graph.channels)) {
+    const issue = channel.kind === "messages" ? undefined : (unfaithful(channel.schema) ?? unfaithful(channel.update))
+    if (issue !== undefined) findings.push(`channel "${name}" would not survive a restart: ${issue}`)
+  }
   for (const reserved of ["start", "end"]) {
     if (Object.hasOwn(graph.nodes, reserved)) findings.push(`"${reserved}" cannot be the name of a node`)
   }
@@ -164,6 +209,20 @@ const check = (graph: Compiled): ReadonlyArray<string> => {
   }
   for (const [tag, target] of Object.entries(graph.onError)) {
     if (!known.has(target)) findings.push(`the error route of ${tag} leads to "${target}", which is no node`)
+  }
+  for (const [join, from] of Object.entries(graph.joins)) {
+    if (!Object.hasOwn(graph.nodes, join)) findings.push(`the join "${join}" is no node`)
+    if (new Set(from).size < 2) findings.push(`the join "${join}" waits for ${from.length} nodes; it needs two or more`)
+    for (const name of from) {
+      const targets = graph.edges[name]?.targets
+      if (!Object.hasOwn(graph.nodes, name)) findings.push(`the join "${join}" waits for "${name}", which is no node`)
+      else if (targets !== undefined && !targets.includes(join)) {
+        findings.push(`the join "${join}" waits for "${name}", but no edge leads from there to it`)
+      }
+    }
+  }
+  if (typeof graph.concurrency === "number" && !(graph.concurrency >= 1)) {
+    findings.push(`the concurrency is ${graph.concurrency}; it must be 1 or more`)
   }
   for (const from of Object.keys(graph.edges)) {
     if (from !== "start" && !Object.hasOwn(graph.nodes, from))
@@ -218,12 +277,36 @@ export const encodeUpdate = (
     if (encoded !== undefined && Exit.isFailure(encoded)) {
       return violation(node, `channel "${name}"`, issueOf(encoded))
     }
-    const exit = encoded === undefined ? channel.check(value) : channel.decode(encoded.value)
+    const exit = encoded === undefined ? channel.check(value) : channel.plain ? encoded : channel.decode(encoded.value)
     if (Exit.isFailure(exit)) return violation(node, `channel "${name}"`, issueOf(exit))
     if (encoded !== undefined) json[name] = encoded.value
     typed[name] = exit.value
   }
   return Result.succeed({ typed, json: journaled ? (json as Values) : undefined })
+}
+
+/** The values of a state as JSON; a failure names the channel. Pure. */
+export const encodeState = (graph: Compiled, state: Record_): Result.Result<Values, string> =>
+  eachChannel(graph, state, (channel) => channel.state().encode) as Result.Result<Values, string>
+
+/** The values of a state from JSON. Pure. */
+export const decodeState = (graph: Compiled, json: Values): Result.Result<Record_, string> =>
+  eachChannel(graph, json, (channel) => channel.state().decode)
+
+const eachChannel = (
+  graph: Compiled,
+  values: Record_,
+  codec: (channel: CompiledChannel) => JsonCodec["encode"]
+): Result.Result<Record_, string> => {
+  const result: Record<string, unknown> = {}
+  for (const [name, channel] of Object.entries(graph.channels)) {
+    // Without a value yet: its first one is the input's.
+    if (values[name] === undefined && channel.channel.required) continue
+    const exit = codec(channel)(values[name])
+    if (Exit.isFailure(exit)) return Result.fail(`channel "${name}": ${issueOf(exit)}`)
+    result[name] = exit.value
+  }
+  return Result.succeed(result)
 }
 
 /** Decodes a journaled update. Pure. */

@@ -21,7 +21,8 @@ const body = (graph: Compiled, prefix: string, indent: string): ReadonlyArray<st
   for (const [from, edge] of Object.entries(graph.edges)) {
     const targets = edge.targets ?? [...Object.keys(graph.nodes), "end"]
     for (const target of targets) {
-      const arrow = edge.kind === "each" ? "==>|each|" : edge.kind === "route" ? "-.->" : "-->"
+      const joined = graph.joins[target]?.includes(from) === true
+      const arrow = joined ? "-->|join|" : edge.kind === "each" ? "==>|each|" : edge.kind === "route" ? "-.->" : "-->"
       lines.push(`${indent}${id(from)} ${arrow} ${id(target)}`)
     }
   }

@@ -1,23 +1,38 @@
 // Folds a journal into what a run needs to go on: frames with their steps, facts of tasks under way, asks, answers.
-import type { OpenAsk } from "../Ask.ts"
-import type { Entry, GraphShape, Sequenced, TaskResult, Values } from "../Entry.ts"
+import * as Equal from "effect/Equal"
 import type * as Schema from "effect/Schema"
+import type { OpenAsk } from "../Ask.ts"
+import { type Entry, type GraphShape, type Sequenced, statusOf, type TaskResult, type Values } from "../Entry.ts"
+import { type Migrate, type Migration, upcast } from "../Migration.ts"
 import type { Record_ } from "./compile.ts"
-import type { Finished } from "./step.ts"
+import type { Arrived, Finished } from "./step.ts"
 
 /** What changed a frame's state, in order. */
 export type Change =
   | { readonly _tag: "Input"; readonly input: Values }
-  | { readonly _tag: "Patch"; readonly updates: Values }
-  | { readonly _tag: "Step"; readonly step: number; readonly results: ReadonlyArray<TaskResult> }
+  | { readonly _tag: "Patch"; readonly updates: Values; readonly node: string | undefined }
+  | {
+      readonly _tag: "Step"
+      readonly step: number
+      readonly results: ReadonlyArray<TaskResult>
+      readonly arrived: Arrived | undefined
+    }
+
+/** Where a frame stands between two steps. */
+export interface Standing {
+  readonly state: Record_
+  readonly step: number
+  readonly finished: ReadonlyArray<Finished> | undefined
+  readonly arrived: Arrived | undefined
+}
 
 /** What the journal holds of one frame. */
 export interface FrameLog {
-  readonly shape: GraphShape | undefined
+  shape: GraphShape | undefined
+  /** When its run began, milliseconds since the epoch. */
+  startedAt: number
   /** What a run has folded already; the changes come after it. */
-  base:
-    | { readonly state: Record_; readonly step: number; readonly finished: ReadonlyArray<Finished> | undefined }
-    | undefined
+  base: Standing | undefined
   readonly changes: Array<Change>
   /** Results of tasks of the step under way. */
   readonly pending: Map<string, TaskResult>
@@ -30,18 +45,41 @@ export interface FrameLog {
   readonly closed: Set<string>
 }
 
+/** An input that waits for the runs before it. */
+export interface Queued {
+  readonly seq: number
+  readonly input: Values
+  readonly run: string | undefined
+}
+
 export interface Replay {
   head: number
   readonly frames: Map<string, FrameLog>
   readonly asks: Map<string, OpenAsk>
   readonly answers: Map<string, Schema.Json>
+  /** Asks whose deadline passed. */
+  readonly expired: Set<string>
+  readonly queue: Array<Queued>
   /** The input of the last run, and the keys of all runs. */
   input: Values | undefined
   runKey: string | undefined
   readonly runs: Set<string>
   outcome: "unfinished" | "done" | "failed" | "waiting"
+  /** How long the run waited for answers, and since when it does, in milliseconds. */
+  waited: number
+  waitingSince: number | undefined
   /** An answer came in from outside while a run was under way. */
   answered: boolean
+  /** The shape that entries are written in now. */
+  shape: GraphShape | undefined
+  /** How the entries of the run under way are read, where their shape is not that of the graph. */
+  migration: Migration | undefined
+}
+
+/** The graph that a replay is for: how its entries are read. */
+export interface Reader {
+  readonly shape: GraphShape
+  readonly migrate: Migrate | undefined
 }
 
 export const factKey = (task: string, key: string) => `${task}\u0000${key}`
@@ -52,6 +90,7 @@ export const framePath = (path: string, task: string, step: number, count = 1) =
 
 export const emptyFrame = (shape?: GraphShape): FrameLog => ({
   shape,
+  startedAt: 0,
   base: undefined,
   changes: [],
   pending: new Map(),
@@ -66,11 +105,17 @@ export const emptyReplay = (): Replay => ({
   frames: new Map(),
   asks: new Map(),
   answers: new Map(),
+  expired: new Set(),
+  queue: [],
   input: undefined,
   runKey: undefined,
   runs: new Set(),
   outcome: "unfinished",
-  answered: false
+  waited: 0,
+  waitingSince: undefined,
+  answered: false,
+  shape: undefined,
+  migration: undefined
 })
 
 const frameAt = (replay: Replay, path: string, shape?: GraphShape): FrameLog => {
@@ -82,11 +127,17 @@ const frameAt = (replay: Replay, path: string, shape?: GraphShape): FrameLog => 
   return frame
 }
 
+const closeAsk = (replay: Replay, ask: string): void => {
+  replay.asks.delete(ask)
+  replay.answers.delete(ask)
+  replay.expired.delete(ask)
+}
+
 /** Forgets the asks of a frame: their tasks are done, or will not be gone on with. */
 const closeAsks = (replay: Replay, frame: FrameLog): void => {
+  if (frame.opened.length === 0 && frame.closed.size === 0) return
   for (const { ask } of frame.opened) {
-    replay.asks.delete(ask)
-    replay.answers.delete(ask)
+    closeAsk(replay, ask)
   }
   frame.opened.length = 0
   frame.closed.clear()
@@ -103,43 +154,71 @@ const closeInside = (replay: Replay, isInside: (path: string) => boolean): void 
 
 /** Forgets a step under way; `facts` of its tasks stay where a call may have been made. */
 const abandonStep = (replay: Replay, frame: FrameLog, facts: "forget" | "keep"): void => {
-  frame.pending.clear()
+  if (frame.pending.size > 0) frame.pending.clear()
   if (facts === "forget") {
-    frame.recorded.clear()
-    frame.intended.clear()
+    if (frame.recorded.size > 0) frame.recorded.clear()
+    if (frame.intended.size > 0) frame.intended.clear()
   }
   closeAsks(replay, frame)
 }
 
-const apply = (replay: Replay, entry: Entry): void => {
-  // A fork or a patch says nothing of whether the thread is done.
-  if (entry._tag !== "RunFinished" && entry._tag !== "Forked" && entry._tag !== "Patched") replay.outcome = "unfinished"
+// Come from outside while a run waits; it goes on with what its own process writes next.
+const outside = new Set<Entry["_tag"]>(["AskAnswered", "InputQueued", "Forked"])
+
+const apply = (replay: Replay, { at, entry, seq }: Sequenced): void => {
+  if (replay.waitingSince !== undefined && !outside.has(entry._tag)) {
+    replay.waited += at - replay.waitingSince
+    replay.waitingSince = undefined
+  }
+  replay.outcome = statusOf(entry) ?? replay.outcome
   switch (entry._tag) {
     case "RunStarted": {
-      const frame = frameAt(replay, "", entry.graph)
+      replay.shape = entry.graph ?? replay.shape
+      const frame = frameAt(replay, "", replay.shape)
+      frame.shape = replay.shape
+      frame.startedAt = at
+      replay.waited = 0
       abandonStep(replay, frame, "forget")
       closeInside(replay, (path) => path !== "")
       frame.changes.push({ _tag: "Input", input: entry.input })
       replay.input = entry.input
       replay.runKey = entry.run
       if (entry.run !== undefined) replay.runs.add(entry.run)
+      if (entry.queued !== undefined) {
+        const index = replay.queue.findIndex((queued) => queued.seq === entry.queued)
+        if (index >= 0) replay.queue.splice(index, 1)
+      }
       return
     }
-    case "FrameStarted":
-      frameAt(replay, entry.path, entry.graph).changes.push({ _tag: "Input", input: entry.input })
+    case "InputQueued":
+      replay.queue.push({ seq, input: entry.input, run: entry.run })
       return
+    case "Migrated":
+      replay.shape = entry.graph
+      frameAt(replay, "").shape = entry.graph
+      return
+    case "FrameStarted": {
+      const frame = frameAt(replay, entry.path, entry.graph)
+      frame.startedAt = at
+      frame.changes.push({ _tag: "Input", input: entry.input })
+      return
+    }
     case "TaskCompleted":
       frameAt(replay, entry.path).pending.set(entry.result.task, entry.result)
       return
     case "StepCommitted": {
       const frame = frameAt(replay, entry.path)
-      for (const result of entry.results) frame.pending.set(result.task, result)
-      const results = entry.tasks.flatMap((task) => frame.pending.get(task) ?? [])
-      frame.changes.push({ _tag: "Step", step: entry.step, results })
+      let { results } = entry
+      // Those that were done before the others stand in entries of their own.
+      if (results.length < entry.tasks.length) {
+        for (const result of results) frame.pending.set(result.task, result)
+        results = entry.tasks.flatMap((task) => frame.pending.get(task) ?? [])
+      }
+      frame.changes.push({ _tag: "Step", step: entry.step, results, arrived: entry.arrived })
       abandonStep(replay, frame, "forget")
       // What ran inside the tasks of this step is folded into their updates now.
-      const inside = entry.tasks.map((task) => framePath(entry.path, task, entry.step).slice(0, -1))
       if (replay.frames.size > 1) {
+        const inside = entry.tasks.map((task) => framePath(entry.path, task, entry.step).slice(0, -1))
         closeInside(replay, (path) =>
           inside.some((prefix) => path.startsWith(`${prefix}/`) || path.startsWith(`${prefix}#`))
         )
@@ -153,8 +232,7 @@ const apply = (replay: Replay, entry: Entry): void => {
       const stale = frame.opened.findIndex((open) => isUncertain(open, entry.task, entry.key))
       if (stale >= 0) {
         const [open] = frame.opened.splice(stale, 1)
-        replay.asks.delete(open!.ask)
-        replay.answers.delete(open!.ask)
+        closeAsk(replay, open!.ask)
         frame.closed.add(open!.ask)
       }
       return
@@ -170,14 +248,18 @@ const apply = (replay: Replay, entry: Entry): void => {
       replay.asks.delete(entry.ask)
       replay.answers.set(entry.ask, entry.value)
       return
+    case "AskExpired":
+      replay.asks.delete(entry.ask)
+      replay.expired.add(entry.ask)
+      return
     case "Patched":
       // The state has changed under the step under way, so its tasks are planned anew.
       abandonStep(replay, frameAt(replay, ""), "keep")
       closeInside(replay, (path) => path !== "")
-      frameAt(replay, "").changes.push({ _tag: "Patch", updates: entry.updates })
+      frameAt(replay, "").changes.push({ _tag: "Patch", updates: entry.updates, node: entry.node })
       return
     case "RunFinished":
-      replay.outcome = entry.outcome
+      if (entry.outcome === "waiting") replay.waitingSince = at
       return
     case "TaskFailed":
     case "Forked":
@@ -193,11 +275,23 @@ const isUncertain = ({ kind, question, task }: OpenAsk, ofTask: string, key: str
   "key" in question &&
   question.key === key
 
-/** Folds more entries into a replay. */
-export const replay = (into: Replay, entries: ReadonlyArray<Sequenced>): Replay => {
-  for (const { entry, seq } of entries) {
-    apply(into, entry)
-    into.head = seq
+const readAs = (replay: Replay, reader: Reader, entry: Entry): Entry => {
+  if (entry._tag === "Migrated" || (entry._tag === "RunStarted" && entry.graph !== undefined)) {
+    replay.migration = migrationOf(reader, entry.graph)
+  }
+  const migration = entry._tag === "InputQueued" ? migrationOf(reader, entry.graph) : replay.migration
+  return migration === undefined ? entry : upcast(migration, reader.shape, entry)
+}
+
+const migrationOf = ({ migrate, shape }: Reader, stored: GraphShape | undefined): Migration | undefined =>
+  migrate === undefined || stored === undefined || Equal.equals(stored, shape) ? undefined : migrate(stored)
+
+/** Folds more entries into a replay; with a reader, in the form of its graph. */
+export const replay = (into: Replay, entries: ReadonlyArray<Sequenced>, reader?: Reader): Replay => {
+  for (const sequenced of entries) {
+    const entry = reader?.migrate === undefined ? sequenced.entry : readAs(into, reader, sequenced.entry)
+    apply(into, entry === sequenced.entry ? sequenced : { ...sequenced, entry })
+    into.head = sequenced.seq
   }
   return into
 }

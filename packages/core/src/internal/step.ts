@@ -19,74 +19,138 @@ export interface Finished {
   readonly failure: { readonly tag: string; readonly error: unknown } | undefined
 }
 
+/** For each join that waits, the nodes that arrived at it. */
+export type Arrived = Readonly<Record<string, ReadonlyArray<string>>>
+
+/** What is next: the tasks of the step to come (none: the end), and the joins that go on waiting. */
+export interface Plan {
+  readonly ready: ReadonlyArray<Ready>
+  readonly arrived: Arrived | undefined
+}
+
+const end: Plan = { ready: [], arrived: undefined }
+
+const unknown = (graph: Compiled, node: string, target: unknown) =>
+  new UnknownRoute({ node, target: String(target), known: Object.keys(graph.nodes) })
+
 /**
  * The tasks that follow from the state and the tasks of the step before (`undefined`: the start), in a fixed order. A
- * node that several lead to is ready once. A fan-out of no items goes on after its target.
+ * node that several lead to is ready once. A fan-out of no items goes on after its target. A join is ready once all
+ * that it waits for have arrived, or when nothing else is left that could bring them.
  */
 export const plan = (
   graph: Compiled,
   state: Record_,
-  finished: ReadonlyArray<Finished> | undefined
-): Result.Result<ReadonlyArray<Ready>, UnknownRoute> => {
-  const ready = new Map<string, Ready>()
-  const followed = new Set<string>()
-  const unknown = (node: string, target: unknown) =>
-    new UnknownRoute({ node, target: String(target), known: Object.keys(graph.nodes) })
+  finished: ReadonlyArray<Finished> | undefined,
+  arrived: Arrived | undefined
+): Result.Result<Plan, UnknownRoute> => {
+  // One task that leads to one other, or to the end: no bookkeeping.
+  if (!graph.joining && (finished === undefined || (finished.length === 1 && finished[0]!.failure === undefined))) {
+    const from = finished === undefined ? "start" : finished[0]!.node
+    const choice = graph.edges[from]!.choose(state)
+    if (choice === "end") return Result.succeed(end)
+    if (typeof choice === "string") {
+      if (!Object.hasOwn(graph.nodes, choice)) return Result.fail(unknown(graph, from, choice))
+      return Result.succeed({ ready: [{ task: choice, node: choice, input: state, group: undefined }], arrived })
+    }
+  }
+  const planner = new Planner(graph, state, arrived)
+  const failure =
+    finished === undefined ? planner.follow("start") : firstFailure(finished, (task) => planner.after(task))
+  return failure === undefined ? Result.succeed(planner.result()) : Result.fail(failure)
+}
+
+const firstFailure = <A>(items: ReadonlyArray<A>, f: (item: A) => UnknownRoute | undefined) => {
+  for (const item of items) {
+    const failure = f(item)
+    if (failure !== undefined) return failure
+  }
+  return undefined
+}
+
+class Planner {
+  readonly #graph: Compiled
+  readonly #state: Record_
+  readonly #ready = new Map<string, Ready>()
+  readonly #followed = new Set<string>()
+  readonly #arrived: Map<string, ReadonlyArray<string>>
+
+  constructor(graph: Compiled, state: Record_, arrived: Arrived | undefined) {
+    this.#graph = graph
+    this.#state = state
+    this.#arrived = new Map(Object.entries(arrived ?? {}))
+  }
+
+  after({ failure, node, task }: Finished): UnknownRoute | undefined {
+    return failure === undefined ? this.follow(node) : this.#route(task, node, failure)
+  }
+
+  follow(from: string): UnknownRoute | undefined {
+    if (this.#followed.has(from)) return undefined
+    this.#followed.add(from)
+    return this.#go(from, this.#graph.edges[from]!.choose(this.#state))
+  }
+
+  result(): Plan {
+    // What a join still waits for cannot come any more: it runs with what arrived, so that no branch is lost.
+    if (this.#ready.size === 0) {
+      for (const target of Array.from(this.#arrived.keys())) this.#add(target)
+      this.#arrived.clear()
+    }
+    const arrived = this.#arrived.size === 0 ? undefined : Object.fromEntries(this.#arrived)
+    return { ready: Array.from(this.#ready.values()), arrived }
+  }
+
+  #add(target: string) {
+    this.#ready.set(target, { task: target, node: target, input: this.#state, group: undefined })
+  }
 
   // Two items with one key would share a name in the journal; a count tells them apart.
-  const freeName = (base: string): string => {
+  #freeName(base: string): string {
     let name = `${base}]`
-    for (let count = 2; ready.has(name); count++) name = `${base}#${count}]`
+    for (let count = 2; this.#ready.has(name); count++) name = `${base}#${count}]`
     return name
   }
 
-  const follow = (from: string): UnknownRoute | undefined => {
-    if (followed.has(from)) return undefined
-    followed.add(from)
-    return go(from, graph.edges[from]!.choose(state))
-  }
-  const go = (from: string, choice: Choice): UnknownRoute | undefined => {
-    if (typeof choice === "string") {
-      if (choice === "end") return undefined
-      if (!Object.hasOwn(graph.nodes, choice)) return unknown(from, choice)
-      ready.set(choice, { task: choice, node: choice, input: state, group: undefined })
-      return undefined
-    }
-    if (Array.isArray(choice)) {
-      for (const target of choice as ReadonlyArray<string>) {
-        const failure = go(from, target)
-        if (failure !== undefined) return failure
-      }
-      return undefined
-    }
-    if (typeof choice !== "object" || choice === null || !("items" in choice)) return unknown(from, choice)
-    if (!Object.hasOwn(graph.nodes, choice.target)) return unknown(from, choice.target)
-    if (choice.items.length === 0) return follow(choice.target)
+  #go(from: string, choice: Choice): UnknownRoute | undefined {
+    if (typeof choice === "string") return this.#goTo(from, choice)
+    if (Array.isArray(choice)) return firstFailure(choice as ReadonlyArray<string>, (target) => this.#go(from, target))
+    const graph = this.#graph
+    if (typeof choice !== "object" || choice === null || !("items" in choice)) return unknown(graph, from, choice)
+    if (!Object.hasOwn(graph.nodes, choice.target)) return unknown(graph, from, choice.target)
+    if (choice.items.length === 0) return this.follow(choice.target)
     const group = choice.concurrency === undefined ? undefined : { concurrency: choice.concurrency }
     choice.items.forEach((input, index) => {
-      const task = freeName(`${choice.target}[${choice.keys[index]}`)
-      ready.set(task, { task, node: choice.target, input, group })
+      const task = this.#freeName(`${choice.target}[${choice.keys[index]}`)
+      this.#ready.set(task, { task, node: choice.target, input, group })
     })
     return undefined
   }
 
-  let failure: UnknownRoute | undefined
-  if (finished === undefined) failure = follow("start")
-  else {
-    for (const { failure: routed, node, task } of finished) {
-      failure = routed === undefined ? follow(node) : route(task, routed)
-      if (failure !== undefined) break
+  #goTo(from: string, target: string): UnknownRoute | undefined {
+    if (target === "end") return undefined
+    if (!Object.hasOwn(this.#graph.nodes, target)) return unknown(this.#graph, from, target)
+    const joined = this.#graph.joins[target]
+    if (joined === undefined || !joined.includes(from)) {
+      this.#add(target)
+      return undefined
     }
+    const before = this.#arrived.get(target) ?? []
+    const now = before.includes(from) ? before : [...before, from]
+    if (joined.every((name) => now.includes(name))) {
+      this.#arrived.delete(target)
+      this.#add(target)
+    } else this.#arrived.set(target, now)
+    return undefined
   }
-  return failure === undefined ? Result.succeed(Array.from(ready.values())) : Result.fail(failure)
 
   // A target that takes the error runs once per error, one that takes the state once.
-  function route(task: string, routed: NonNullable<Finished["failure"]>): UnknownRoute | undefined {
-    const target = graph.onError[routed.tag] ?? "end"
+  #route(task: string, node: string, failure: NonNullable<Finished["failure"]>): UnknownRoute | undefined {
+    const target = this.#graph.onError[failure.tag] ?? "end"
     if (target === "end") return undefined
-    if (!graph.nodes[target]!.accepts(routed.error)) return go(task, target)
-    const name = freeName(`${target}[${task}`)
-    ready.set(name, { task: name, node: target, input: routed.error, group: undefined })
+    if (!this.#graph.nodes[target]!.accepts(failure.error)) return this.#goTo(node, target)
+    const name = this.#freeName(`${target}[${task}`)
+    this.#ready.set(name, { task: name, node: target, input: failure.error, group: undefined })
     return undefined
   }
 }
@@ -98,13 +162,26 @@ export interface TaskUpdate {
   readonly update: Record_
 }
 
-/** Folds the updates of a step into the state, in the order given. */
+/** Folds what was made from outside (an input, a patch) into the state. */
+export const foldOutside = (graph: Compiled, state: Record_, update: TaskUpdate) =>
+  foldInto({ ...state }, graph, [update])
+
+/** Folds the updates of a step into the state, in the order given. What does not outlive a step starts anew. */
 export const fold = (
   graph: Compiled,
   state: Record_,
   updates: ReadonlyArray<TaskUpdate>
 ): Result.Result<Record_, ConcurrentUpdate | NodeContractViolated> => {
   const next: Record<string, unknown> = { ...state }
+  for (const channel of graph.ephemeral) next[channel] = graph.initial[channel]
+  return foldInto(next, graph, updates)
+}
+
+const foldInto = (
+  next: Record<string, unknown>,
+  graph: Compiled,
+  updates: ReadonlyArray<TaskUpdate>
+): Result.Result<Record_, ConcurrentUpdate | NodeContractViolated> => {
   // Lists that this fold has copied already and may grow in place, so that a wide step does not copy them per task.
   const own = new Set<string>()
   const writers = updates.length > 1 ? new Map<string, string>() : undefined
@@ -117,7 +194,7 @@ export const fold = (
         writers.set(channel, task)
       }
       if (definition.kind === "append") {
-        if (!own.has(channel)) next[channel] = [...(next[channel] as ReadonlyArray<unknown>)]
+        if (!own.has(channel)) next[channel] = (next[channel] as ReadonlyArray<unknown>).slice()
         own.add(channel)
         for (const item of update[channel] as ReadonlyArray<unknown>) (next[channel] as Array<unknown>).push(item)
         continue

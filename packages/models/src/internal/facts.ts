@@ -5,7 +5,8 @@
 import * as Predicate from "effect/Predicate"
 import type { Conversation, Observation } from "./conversation.ts"
 import { type JsonObject, type Scalar, select } from "./select.ts"
-import { nameScore, stems } from "./words.ts"
+import { nounsOf } from "./tools.ts"
+import { identifying, nameScore, stems } from "./words.ts"
 
 /** A named scalar that was found. */
 export interface Fact {
@@ -77,7 +78,9 @@ export const collect = (conversation: Conversation, observations: ReadonlyArray<
     } else if (Array.isArray(value)) {
       lists.push({ words: stems(key), context, items: value })
       if (!value.some((item) => Predicate.isObject(item))) return
-      const chosen = select(value, conversation.request || conversation.said, conversation.instructions, scalars)
+      const request = conversation.request || conversation.said
+      const subject = [...stems(key), ...nounsOf(tool)]
+      const chosen = select(value, request, conversation.instructions, scalars, subject)
       if (!argument) {
         choices.push({
           call,
@@ -114,12 +117,33 @@ export interface FindOptions {
   readonly acted?: ReadonlySet<number> | undefined
 }
 
+const looksLikeIdentifier = (value: Fact["value"]): boolean =>
+  typeof value === "number" ? Number.isInteger(value) : typeof value === "string" && /^[^\s]{1,64}$/.test(value)
+
+/**
+ * How well a fact answers a name by what it belongs to: of a list of slots the property `id` is what `slot` and `slotId`
+ * ask for, and the property `slot` is what `slotId` asks for.
+ */
+const scoreOfChosen = (facts: Facts, fact: Fact, wanted: ReadonlyArray<string>): number => {
+  const asksForId = wanted.length > 1 && identifying.has(wanted.at(-1)!)
+  const [noun, ...others] = asksForId ? wanted.slice(0, -1) : wanted
+  if (noun === undefined || others.length > 0 || fact.argument || !looksLikeIdentifier(fact.value)) return 0
+  const chosen = facts.choices.some(({ call, list }) => call === fact.call && stems(list).includes(noun))
+  if (!chosen) return 0
+  const last = fact.words.at(-1)
+  const own = fact.words.slice(0, -1)
+  if (last === undefined || own.some((word) => word !== noun)) return 0
+  const bare = own.length === 0
+  if (identifying.has(last)) return (bare ? fact.context.has(noun) : !asksForId) ? 0.9 : 0
+  return asksForId && bare && last === noun ? 0.9 : 0
+}
+
 /** The fact that answers a name best, if any does. */
 export const find = (facts: Facts, wanted: ReadonlyArray<string>, options: FindOptions): Fact | undefined => {
   let best: { readonly fact: Fact; readonly score: number } | undefined
   for (const fact of facts.facts) {
     if (!options.accepts(fact.value)) continue
-    let score = nameScore(wanted, fact.words, fact.context)
+    let score = Math.max(nameScore(wanted, fact.words, fact.context), scoreOfChosen(facts, fact, wanted))
     if (score < 0.55) continue
     for (const word of fact.words) {
       if (wanted.includes(word)) continue

@@ -3,7 +3,7 @@
  * marked unusable or misses a stated bound goes, then a superlative decides, then the order of the list.
  */
 import * as Predicate from "effect/Predicate"
-import { contentStems, likeness, splitWords, stem, stems } from "./words.ts"
+import { bestLikeness, contentStems, likeness, splitWords, stem, stems } from "./words.ts"
 
 /** A JSON object. */
 export type JsonObject = Readonly<Record<string, unknown>>
@@ -152,14 +152,41 @@ const propertyFor = (elements: ReadonlyArray<JsonObject>, about: ReadonlyArray<s
   return best?.key
 }
 
+const isSuperlative = (word: string): boolean => Object.hasOwn(superlatives, word)
+
+/** The values that a text names and that hold a superlative in their own name (`First aid kit`), taken out of it. */
+const withoutNames = (text: string, names: Iterable<string>): string => {
+  let out = text
+  for (const name of names) {
+    if (name.length > 200 || !/\s/.test(name) || !splitWords(name).some(isSuperlative)) continue
+    out = out.replace(new RegExp(`(?<![\\p{L}\\p{N}])${escape(name)}(?![\\p{L}\\p{N}])`, "giu"), ",")
+  }
+  // A capital within a sentence is a name's: `Best Western`.
+  return out.replace(/(?<=[\p{L}\p{N},]\s+)\p{Lu}\p{Ll}+/gu, (word) => (isSuperlative(word.toLowerCase()) ? "," : word))
+}
+
+const determiners = new Set("the a an my our your their its his her this that very".split(" "))
+const listed = new Set("one available possible free open option choice date time".split(" ").map(stem))
+const relative = new Set("that which who to in".split(" "))
+
+/** Whether `first` counts things rather than steps (`first check …`) or parts of a name (`first aid`). */
+const isOrdinal = (words: ReadonlyArray<string>, index: number, subject: ReadonlyArray<string>): boolean => {
+  const next = words.slice(index + 1, index + 3)
+  const determined = determiners.has(words[index - 1] ?? "")
+  if (determined && (next.length === 0 || relative.has(next[0]!))) return true
+  return next.some((word) => listed.has(stem(word)) || bestLikeness(stem(word), subject) > 0)
+}
+
 const superlativeIn = (
   text: string,
-  elements: ReadonlyArray<JsonObject>
+  elements: ReadonlyArray<JsonObject>,
+  names: Iterable<string>,
+  subject: ReadonlyArray<string>
 ): { readonly key: string; readonly direction: 1 | -1; readonly word: string } | undefined => {
-  const words = splitWords(text)
+  const words = splitWords(withoutNames(text, names))
   for (const [index, word] of words.entries()) {
-    const rule = Object.hasOwn(superlatives, word) ? superlatives[word] : undefined
-    if (rule === undefined) continue
+    const rule = isSuperlative(word) ? superlatives[word] : undefined
+    if (rule === undefined || (word === "first" && !isOrdinal(words, index, subject))) continue
     const next = words[index + 1] ?? ""
     const about =
       rule.about.length > 0
@@ -234,13 +261,14 @@ const inTime = (
 
 /**
  * Chooses the element that the request means; `undefined` when every element says about itself that it cannot be
- * used.
+ * used. `subject` is what the list is of, as stems.
  */
 export const select = (
   list: ReadonlyArray<unknown>,
   request: string,
   instructions: string,
-  scalars: ReadonlyArray<Scalar>
+  scalars: ReadonlyArray<Scalar>,
+  subject: ReadonlyArray<string> = []
 ): Selection | undefined => {
   const elements = list.filter((element): element is JsonObject => Predicate.isObject(element))
   if (elements.length === 0) return undefined
@@ -260,7 +288,10 @@ export const select = (
   if (sound.length < left.length) reasons.push("usable")
   left = sound
   // What has no value in the property that decides is no candidate, so the rule looks at the property first.
-  const rule = superlativeIn(request, left) ?? superlativeIn(instructions, left)
+  const values = [...scalars.map((scalar) => scalar.value), ...elements.flatMap((element) => Object.values(element))]
+  const names = new Set(values.filter((value) => typeof value === "string"))
+  const known = [...subject, ...elements.flatMap((element) => Object.keys(element)).flatMap(stems)]
+  const rule = superlativeIn(request, left, names, known) ?? superlativeIn(instructions, left, names, known)
   if (rule !== undefined) left = left.filter((element) => comparable(element[rule.key]) !== undefined)
   // Bounds in standing instructions are mostly about approval and the like, so only the request's count.
   const bounded = withinBounds(left, request)

@@ -99,6 +99,9 @@ const measures = new Set(
 /** Whether a stem is a unit of measure, which names carry as a suffix (`unitPriceCents`). */
 export const isMeasure = (word: string): boolean => measures.has(word)
 
+/** Stems that name an identifier of the thing before them (`slotId`). */
+export const identifying: ReadonlySet<string> = new Set(stems("id identifier key code number"))
+
 /**
  * How well a key found in the conversation answers a wanted name, between 0 and 1. The last word of a name is its
  * noun and must fit; what qualifies it may also come from the key's surroundings.
@@ -115,6 +118,15 @@ export const nameScore = (
   while (end > 1 && isMeasure(key[end - 1]!) && likeness(wantedHead, key[end - 1]!) === 0) end--
   const head = likeness(wantedHead, key[end - 1]!)
   if (head === 0) return 0
+  // The identifier of one thing is never another thing's, whatever stands around it: a doctor's is not a slot's.
+  const qualifiers = wanted.slice(0, -1)
+  if (
+    identifying.has(wantedHead) &&
+    qualifiers.length > 0 &&
+    key.length > 1 &&
+    !qualifiers.some((word) => bestLikeness(word, key.slice(0, -1)) > 0)
+  )
+    return 0
   const around = [...context]
   let matched = head
   for (const word of wanted.slice(0, -1)) {

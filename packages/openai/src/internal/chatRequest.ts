@@ -8,7 +8,8 @@ import * as Prompt from "effect/ai/Prompt"
 import * as Effect from "effect/Effect"
 import * as Content from "./content.ts"
 import * as Errors from "./errors.ts"
-import { compact, type Settings } from "./settings.ts"
+import * as Options from "./options.ts"
+import { type Compatibility, compact, compactOrNone, type Settings } from "./settings.ts"
 import * as Tools from "./tools.ts"
 
 type Body = Omit<OpenAI.Chat.ChatCompletionCreateParamsNonStreaming, "stream">
@@ -25,29 +26,35 @@ const contentPart = (
   part: Prompt.UserMessagePart,
   context: Errors.RequestContext
 ): Effect.Effect<ContentPart, AiError.AiError> => {
-  if (part.type === "text") return Effect.succeed({ type: "text", text: part.text })
+  const mark = Content.breakpoint(part)
+  if (part.type === "text") return Effect.succeed({ type: "text", text: part.text, ...mark })
+  const id = Content.fileId(part)
   const file = Content.fileUrl(part)
-  if (part.mediaType.startsWith("image/")) {
-    const detail = Content.openaiOptions(part.options)["imageDetail"]
+  if (part.mediaType.startsWith("image/") && id === undefined) {
+    const { imageDetail } = Options.fileOptions(part)
     return Effect.succeed({
       type: "image_url",
       image_url: {
         url: file.url,
-        ...(detail === "low" || detail === "high" ? { detail } : undefined)
-      }
+        ...(imageDetail === "low" || imageDetail === "high" ? { detail: imageDetail } : undefined)
+      },
+      ...mark
     })
   }
+  if (id !== undefined) return Effect.succeed({ type: "file", file: { file_id: id }, ...mark })
   const format = audioFormats[part.mediaType]
   if (file.inline && format !== undefined) {
     return Effect.succeed({
       type: "input_audio",
-      input_audio: { data: file.url.slice(file.url.indexOf(",") + 1), format }
+      input_audio: { data: file.url.slice(file.url.indexOf(",") + 1), format },
+      ...mark
     })
   }
   if (file.inline) {
     return Effect.succeed({
       type: "file",
-      file: { filename: Content.fileName(part), file_data: file.url }
+      file: { filename: Content.fileName(part), file_data: file.url },
+      ...mark
     })
   }
   return Effect.fail(
@@ -60,11 +67,13 @@ const contentPart = (
   )
 }
 
-const assistantMessage = (message: Prompt.AssistantMessage): ReadonlyArray<Message> => {
+const assistantMessage = (message: Prompt.AssistantMessage, compatibility: Compatibility): ReadonlyArray<Message> => {
   const text: Array<string> = []
+  const reasoning: Array<string> = []
   const calls: Array<OpenAI.Chat.ChatCompletionMessageFunctionToolCall> = []
   for (const part of message.content) {
     if (part.type === "text") text.push(part.text)
+    if (part.type === "reasoning") reasoning.push(part.text)
     if (part.type === "file") text.push(Content.omitted(part))
     if (part.type === "tool-call" && !part.providerExecuted) {
       calls.push({
@@ -79,24 +88,37 @@ const assistantMessage = (message: Prompt.AssistantMessage): ReadonlyArray<Messa
     {
       role: "assistant",
       content: text.length === 0 ? null : text.join(""),
-      ...(calls.length === 0 ? undefined : { tool_calls: calls })
+      ...(calls.length === 0 ? undefined : { tool_calls: calls }),
+      ...(compatibility.reasoning === undefined || reasoning.length === 0
+        ? undefined
+        : { [compatibility.reasoning]: reasoning.join("\n\n") })
     }
   ]
 }
 
+const textContent = <Marked extends Prompt.SystemMessage | Prompt.ToolResultPart>(bearer: Marked, text: string) => {
+  const mark = Content.breakpoint(bearer)
+  // Compatible servers know the plain form better.
+  return mark.prompt_cache_breakpoint === undefined ? text : [{ type: "text" as const, text, ...mark }]
+}
+
 const messages = (
   prompt: Prompt.Prompt,
+  compatibility: Compatibility,
   context: Errors.RequestContext
 ): Effect.Effect<Array<Message>, AiError.AiError> =>
   Effect.map(
     Effect.forEach(prompt.content, (message): Effect.Effect<ReadonlyArray<Message>, AiError.AiError> => {
       switch (message.role) {
         case "system":
-          return Effect.succeed([{ role: "system", content: message.content }])
+          return Effect.succeed([{ role: "system", content: textContent(message, message.content) }])
         case "user": {
           const [first] = message.content
-          // Compatible servers know the plain form better.
-          if (message.content.length === 1 && first?.type === "text") {
+          if (
+            message.content.length === 1 &&
+            first?.type === "text" &&
+            Content.breakpoint(first).prompt_cache_breakpoint === undefined
+          ) {
             return Effect.succeed([{ role: "user", content: first.text }])
           }
           return Effect.map(
@@ -105,7 +127,7 @@ const messages = (
           )
         }
         case "assistant":
-          return Effect.succeed(assistantMessage(message))
+          return Effect.succeed(assistantMessage(message, compatibility))
         case "tool":
           return Effect.succeed(
             message.content.flatMap((part): ReadonlyArray<Message> =>
@@ -114,10 +136,12 @@ const messages = (
                     {
                       role: "tool",
                       tool_call_id: part.id,
-                      content:
+                      content: textContent(
+                        part,
                         part.modelOutput === undefined
                           ? Content.resultText(part)
                           : Prompt.toolModelOutputToText(part.modelOutput)
+                      )
                     }
                   ]
                 : []
@@ -128,55 +152,114 @@ const messages = (
     (groups) => groups.flat()
   )
 
+/** What of a request goes into its body. */
+export type Request = Pick<LanguageModel.ProviderOptions, "prompt" | "toolChoice" | "responseFormat">
+
+type SearchOptions = OpenAI.Chat.ChatCompletionCreateParams.WebSearchOptions
+
+/** The options of the one provider-executed tool this API has. */
+const webSearch = (
+  tools: Tools.Prepared,
+  context: Errors.RequestContext
+): Effect.Effect<SearchOptions | undefined, AiError.AiError> => {
+  const other = tools.hosted.find((tool) => tool.item !== "web_search_call")
+  if (other !== undefined) {
+    return Effect.fail(
+      Errors.make(
+        context,
+        new AiError.ToolConfigurationError({
+          toolName: other.name,
+          description: "Chat Completions has no such tool; use the Responses API"
+        })
+      )
+    )
+  }
+  const wire = tools.hosted[0]?.wire
+  if (wire?.type !== "web_search" && wire?.type !== "web_search_preview") return Effect.succeed(undefined)
+  const { city, country, region, timezone } = wire.user_location ?? {}
+  const place = compactOrNone({
+    city: city ?? undefined,
+    country: country ?? undefined,
+    region: region ?? undefined,
+    timezone: timezone ?? undefined
+  })
+  return Effect.succeed({
+    ...compact({ search_context_size: wire.search_context_size }),
+    ...(place === undefined ? undefined : { user_location: { type: "approximate", approximate: place } })
+  })
+}
+
+const functions = (
+  tools: Tools.Prepared,
+  settings: Settings,
+  request: Request,
+  strict: boolean
+): Pick<Body, "tools" | "tool_choice" | "parallel_tool_calls"> | undefined => {
+  if (tools.functions.size === 0) return undefined
+  const choice = Tools.choice(request.toolChoice)
+  return {
+    tools: [...tools.functions.values()].map((tool) => ({
+      type: "function" as const,
+      function: {
+        name: tool.name,
+        parameters: tool.parameters,
+        ...compact({ strict: strict ? tool.strict : undefined, description: tool.description })
+      }
+    })),
+    tool_choice: typeof choice === "string" ? choice : { type: "function" as const, function: { name: choice.tool } },
+    ...compact({ parallel_tool_calls: settings.parallelToolCalls })
+  }
+}
+
 /** The body of a request, without `stream`. */
 export const make = Effect.fnUntraced(function* (
   model: string,
   settings: Settings,
-  options: LanguageModel.ProviderOptions,
-  tools: ReadonlyMap<string, Tools.WireTool>,
+  compatibility: Compatibility,
+  request: Request,
+  tools: Tools.Prepared,
   context: Errors.RequestContext
 ): Effect.fn.Return<Body, AiError.AiError> {
-  const format =
-    options.responseFormat.type === "json"
-      ? {
-          type: "json_schema" as const,
-          json_schema: yield* Tools.responseSchema(options.responseFormat, context)
-        }
-      : undefined
-  const choice = Tools.choice(options.toolChoice)
+  const strict = compatibility.strict !== false
+  let format: Body["response_format"]
+  if (request.responseFormat.type === "json") {
+    const { strict: asked, ...schema } = yield* Tools.responseSchema(request.responseFormat, context)
+    format = { type: "json_schema", json_schema: strict ? { ...schema, strict: asked } : schema }
+  }
+  const cache = settings.promptCache
+  if (cache?.ttl === "12h") {
+    return yield* Errors.make(
+      context,
+      new AiError.InvalidUserInputError({
+        description: "Chat Completions caches for 30m only; set promptCache.ttl to 30m or use the Responses API"
+      })
+    )
+  }
   return {
     model,
-    messages: yield* messages(options.prompt, context),
+    messages: yield* messages(request.prompt, compatibility, context),
     ...compact({
       response_format: format,
       temperature: settings.temperature,
       top_p: settings.topP,
-      max_completion_tokens: settings.maxOutputTokens,
+      [compatibility.maxTokens ?? "max_completion_tokens"]: settings.maxOutputTokens,
       reasoning_effort: settings.reasoningEffort,
       verbosity: settings.verbosity,
       service_tier: settings.serviceTier,
       safety_identifier: settings.safetyIdentifier,
+      user: settings.user,
       metadata: settings.metadata,
       // Compatible servers reject what they do not know, so the default is not spelled out.
       store: settings.store,
       seed: settings.seed,
-      stop: settings.stop === undefined ? undefined : [...settings.stop]
+      stop: settings.stop === undefined ? undefined : [...settings.stop],
+      frequency_penalty: settings.frequencyPenalty,
+      presence_penalty: settings.presencePenalty,
+      prompt_cache_key: cache?.key,
+      prompt_cache_options: compactOrNone({ mode: cache?.mode, ttl: cache?.ttl }),
+      prompt_cache_retention: cache?.retention,
+      web_search_options: yield* webSearch(tools, context)
     }),
-    ...(tools.size === 0
-      ? undefined
-      : {
-          tools: [...tools.values()].map((tool) => ({
-            type: "function" as const,
-            function: {
-              name: tool.name,
-              parameters: tool.parameters,
-              strict: tool.strict,
-              ...compact({ description: tool.description })
-            }
-          })),
-          tool_choice:
-            typeof choice === "string" ? choice : { type: "function" as const, function: { name: choice.tool } },
-          ...compact({ parallel_tool_calls: settings.parallelToolCalls })
-        })
+    ...functions(tools, settings, request, strict)
   }
 })

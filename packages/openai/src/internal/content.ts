@@ -3,8 +3,7 @@
  */
 import type * as Prompt from "effect/ai/Prompt"
 import * as Base64 from "effect/encoding/Base64"
-import * as Predicate from "effect/Predicate"
-import type * as Schema from "effect/Schema"
+import { cacheOptions } from "./options.ts"
 
 /** Where the bytes of a file are: inside a data URL, or at an address. */
 export const fileUrl = (part: Prompt.FilePart): { readonly url: string; readonly inline: boolean } => {
@@ -36,8 +35,12 @@ export const resultText = (part: Prompt.ToolResultPart): string =>
 export const callArguments = (part: Prompt.ToolCallPart): string =>
   typeof part.params === "string" ? part.params : (JSON.stringify(part.params) ?? "{}")
 
-/** This package's options of a part or message, if they are an object. */
-export const openaiOptions = (options: Prompt.ProviderOptions): { readonly [key: string]: Schema.Json } => {
-  const own = options["openai"]
-  return Predicate.isObject(own) && !Array.isArray(own) ? (own as { readonly [key: string]: Schema.Json }) : {}
-}
+/** The id of a file uploaded earlier, if that is what the part holds. Base64 has no `-`. */
+export const fileId = (part: Prompt.FilePart): string | undefined =>
+  typeof part.data === "string" && /^(file|assistant)-[A-Za-z0-9_-]+$/.test(part.data) ? part.data : undefined
+
+/** Marks the end of a prefix to cache, where the part's options say so. */
+export const breakpoint = (part: {
+  readonly options: Prompt.ProviderOptions
+}): { readonly prompt_cache_breakpoint?: { readonly mode: "explicit" } } =>
+  cacheOptions(part).cacheBreakpoint === true ? { prompt_cache_breakpoint: { mode: "explicit" } } : {}

@@ -5,11 +5,13 @@ import { APIConnectionError, APIConnectionTimeoutError, APIError, APIUserAbortEr
 import * as AiError from "effect/ai/AiError"
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 
 /** The request an error belongs to. */
 export interface RequestContext {
-  readonly method: "generateText" | "streamText"
+  readonly module: "OpenAiLanguageModel" | "OpenAiEmbeddingModel"
+  readonly method: "generateText" | "streamText" | "countTokens" | "embedMany"
   readonly url: string
   readonly redact: (text: string) => string
 }
@@ -17,8 +19,16 @@ export interface RequestContext {
 const maxBody = 2000
 
 /** An `AiError` of this module for a reason. */
-export const make = (context: Pick<RequestContext, "method">, reason: AiError.AiErrorReason): AiError.AiError =>
-  AiError.make({ module: "OpenAiLanguageModel", method: context.method, reason })
+export const make = (
+  context: Pick<RequestContext, "module" | "method">,
+  reason: AiError.AiErrorReason
+): AiError.AiError => AiError.make({ module: context.module, method: context.method, reason })
+
+/** The address of an endpoint as errors may show it: without what may be secret in it. */
+export const address = (baseUrl: string, path: string): string => {
+  const [plain] = baseUrl.split("?")
+  return `${(plain ?? "").replace(/\/\/[^/@]*@/, "//").replace(/\/+$/, "")}${path}`
+}
 
 /** A connection that broke, timed out, or was never made. */
 export const network = (context: RequestContext, description: string): AiError.AiError =>
@@ -38,15 +48,36 @@ export const invalidResponse = (context: RequestContext, description: string): A
 
 const seconds = /^\d+(\.\d+)?$/
 
+const units: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+
+/** A duration like `6m0s` or `120ms`. */
+const parseReset = (text: string): number | undefined => {
+  if (seconds.test(text)) return Number(text) * 1000
+  const found = [...text.matchAll(/(\d+(?:\.\d+)?)(ms|[smhd])/g)]
+  if (found.map(([whole]) => whole).join("") !== text || found.length === 0) return undefined
+  return found.reduce((sum, [, amount, unit]) => sum + Number(amount) * (units[unit ?? ""] ?? 0), 0)
+}
+
+/** When the limits that are used up are there again; see https://developers.openai.com/api/docs/guides/rate-limits. */
+const limitReset = (headers: Headers): Duration.Duration | undefined => {
+  const resets = ["requests", "tokens"].flatMap((kind) => {
+    if (headers.get(`x-ratelimit-remaining-${kind}`)?.trim() !== "0") return []
+    const reset = parseReset(headers.get(`x-ratelimit-reset-${kind}`)?.trim() ?? "")
+    return reset === undefined ? [] : [reset]
+  })
+  return resets.length === 0 ? undefined : Duration.millis(Math.max(...resets))
+}
+
 /**
- * The delay a server asks for: `retry-after-ms`, else `retry-after` as seconds or as a date. A date is measured against
- * the server's own `date` header where there is one, so a skewed local clock does no harm.
+ * The delay a server asks for: `retry-after-ms`, else `retry-after` as seconds or as a date, else when a limit that is used
+ * up is reset. A date is measured against the server's own `date` header where there is one, so a skewed local clock does
+ * no harm.
  */
 export const retryAfter = (headers: Headers | undefined, now: number): Duration.Duration | undefined => {
   const millis = headers?.get("retry-after-ms")?.trim()
   if (millis !== undefined && seconds.test(millis)) return Duration.millis(Number(millis))
   const value = headers?.get("retry-after")?.trim()
-  if (value === undefined) return undefined
+  if (value === undefined) return headers === undefined ? undefined : limitReset(headers)
   if (seconds.test(value)) return Duration.seconds(Number(value))
   const at = Date.parse(value)
   if (Number.isNaN(at)) return undefined
@@ -73,17 +104,30 @@ export const ErrorBody = Schema.Struct({
   param: Schema.optional(Schema.NullOr(Schema.String))
 })
 
-const decodeBody = Schema.decodeUnknownOption(ErrorBody)
+const decodeErrorBody = Schema.decodeUnknownOption(ErrorBody)
+
+const decodeBody = (body: unknown): typeof ErrorBody.Type | undefined =>
+  // LM Studio and llama.cpp say `{"error": "text"}`.
+  typeof body === "string" ? { message: body } : Option.getOrUndefined(decodeErrorBody(body))
 
 const policyCodes = new Set([
   "content_filter",
   "content_policy_violation",
+  "ResponsibleAIPolicyViolation",
   "cyber_policy",
   "bio_policy",
   "image_content_policy_violation"
 ])
 const quotaCodes = new Set(["insufficient_quota", "billing_hard_limit_reached", "billing_not_active"])
 const requestCodes = new Set(["invalid_prompt", "invalid_request_error", "context_length_exceeded", "model_not_found"])
+
+const statusOf = (code: string | number | null | undefined): number | undefined => {
+  const value = typeof code === "string" && /^\d{3}$/.test(code) ? Number(code) : code
+  return typeof value === "number" && value >= 400 && value < 600 ? value : undefined
+}
+
+const hint = (status: number | undefined): string =>
+  status === 404 ? " (check the model's name, and that the base URL ends in the API's version)" : ""
 
 type Failure = {
   readonly status: number | undefined
@@ -93,21 +137,23 @@ type Failure = {
 }
 
 const reasonOf = (failure: Failure, context: RequestContext, now: number): AiError.AiErrorReason => {
-  const body = Option.getOrUndefined(decodeBody(failure.body))
+  const body = decodeBody(failure.body)
   const code = body?.code === null || body?.code === undefined ? undefined : String(body.code)
   const kind = code ?? body?.type ?? undefined
-  const { status, headers } = failure
+  const { headers } = failure
+  // Inside a stream, and inside answers with status 200, gateways put the status into the code.
+  const status = failure.status ?? statusOf(body?.code)
   const text = failure.body === undefined || failure.body === null ? undefined : JSON.stringify(failure.body)
   const http =
-    status === undefined || headers === undefined
+    failure.status === undefined || headers === undefined
       ? undefined
       : {
-          response: { status, headers: pickHeaders(headers) },
+          response: { status: failure.status, headers: pickHeaders(headers) },
           ...(text === undefined ? undefined : { body: context.redact(text).slice(0, maxBody) })
         }
   const description = AiError.buildErrorDescription({
     status: status ?? 0,
-    message: context.redact(body?.message ?? failure.message),
+    message: context.redact((body?.message ?? failure.message) + hint(status)).slice(0, maxBody),
     method: "POST",
     url: context.url,
     errorCode: code,
@@ -168,6 +214,15 @@ export const fromBody = (
   fallback: string
 ): AiError.AiError =>
   make(context, reasonOf({ status: undefined, headers: undefined, body, message: fallback }, context, 0))
+
+/** The failure an event of a stream reports, if it does. */
+export const inEvent = (name: string, data: unknown): typeof ErrorBody.Type | undefined => {
+  if (!Predicate.isObject(data)) return undefined
+  const reported = "error" in data && data.error ? data.error : name === "error" ? data : undefined
+  return reported === undefined
+    ? undefined
+    : (decodeBody(reported) ?? { message: JSON.stringify(reported).slice(0, maxBody) })
+}
 
 const causes = (error: unknown): string => {
   const messages: Array<string> = []

@@ -4,11 +4,13 @@
 import type * as Response from "effect/ai/Response"
 import * as DateTime from "effect/DateTime"
 import * as Option from "effect/Option"
+import { compact } from "./settings.ts"
+import type { Http } from "./transport.ts"
 
 /** Token counts as either API reports them. */
 export interface Counts {
-  readonly input: number | undefined
-  readonly output: number | undefined
+  readonly input: number | null | undefined
+  readonly output: number | null | undefined
   readonly cacheRead: number | null | undefined
   readonly cacheWrite: number | null | undefined
   readonly reasoning: number | null | undefined
@@ -23,34 +25,59 @@ export const noCounts: Counts = {
   reasoning: undefined
 }
 
-const minus = (total: number | undefined, part: number | null | undefined): number | undefined =>
-  total === undefined ? undefined : Math.max(0, total - (part ?? 0))
+const minus = (total: number | null | undefined, part: number | null | undefined): number | undefined =>
+  total === undefined || total === null ? undefined : Math.max(0, total - (part ?? 0))
 
 const usage = (counts: Counts): Response.FinishPartEncoded["usage"] => ({
   inputTokens: {
     uncached: minus(counts.input, counts.cacheRead),
-    total: counts.input,
+    total: counts.input ?? undefined,
     cacheRead: counts.cacheRead ?? undefined,
     cacheWrite: counts.cacheWrite ?? undefined
   },
   outputTokens: {
-    total: counts.output,
+    total: counts.output ?? undefined,
     text: minus(counts.output, counts.reasoning),
     reasoning: counts.reasoning ?? undefined
   }
 })
 
-/** The last part of an answer. */
+/** The last part of an answer. `stopReason` is the provider's own word for why it ended. */
 export const finish = (
   reason: Response.FinishReason,
+  stopReason: string | null | undefined,
   counts: Counts,
-  http?: { readonly status: number; readonly headers: Record<string, string> }
+  http: Http
 ): Response.FinishPartEncoded => ({
   type: "finish",
   reason,
   usage: usage(counts),
-  ...(http === undefined ? undefined : { response: http })
+  response: http,
+  ...(stopReason ? { metadata: { openai: { stopReason } } } : undefined)
 })
+
+/** A source, if it is one that can be shown. */
+export const urlSource = (
+  id: string,
+  cited: {
+    readonly url?: string | null | undefined
+    readonly title?: string | null | undefined
+    readonly start_index?: number | null | undefined
+    readonly end_index?: number | null | undefined
+  }
+): Response.UrlSourcePartEncoded | undefined =>
+  cited.url && URL.canParse(cited.url)
+    ? {
+        type: "source",
+        sourceType: "url",
+        id,
+        url: cited.url,
+        title: cited.title ?? cited.url,
+        metadata: {
+          openai: compact({ startIndex: cited.start_index ?? undefined, endIndex: cited.end_index ?? undefined })
+        }
+      }
+    : undefined
 
 /** The first part of an answer. `created` is in seconds. */
 export const metadata = (body: {
@@ -59,11 +86,12 @@ export const metadata = (body: {
   readonly created?: number | null | undefined
   readonly serviceTier?: string | null | undefined
 }): Response.ResponseMetadataPartEncoded => {
-  const at = Option.getOrUndefined(DateTime.make((body.created ?? Number.NaN) * 1000))
+  // Servers that do not know say "" and 0.
+  const at = Option.getOrUndefined(DateTime.make((body.created || Number.NaN) * 1000))
   return {
     type: "response-metadata",
-    id: body.id ?? undefined,
-    modelId: body.model ?? undefined,
+    id: body.id || undefined,
+    modelId: body.model || undefined,
     timestamp: at === undefined ? undefined : DateTime.formatIso(at),
     ...(body.serviceTier ? { metadata: { openai: { serviceTier: body.serviceTier } } } : undefined)
   }

@@ -1,25 +1,28 @@
 /**
- * From the Responses API's answers and stream events to parts.
+ * From the Responses API's answers to parts.
  */
 import * as AiError from "effect/ai/AiError"
 import type * as LanguageModel from "effect/ai/LanguageModel"
 import type * as Response from "effect/ai/Response"
 import * as Effect from "effect/Effect"
 import * as Errors from "./errors.ts"
+import * as Hosted from "./hosted.ts"
 import * as Parts from "./parts.ts"
 import type * as Wire from "./responsesWire.ts"
-import { parseParameters, type WireTool } from "./tools.ts"
-import { type Answer, type Machine, maxStreamCharacters } from "./transport.ts"
+import { compact } from "./settings.ts"
+import { parseParameters, type Prepared } from "./tools.ts"
+import type { Answer, Http } from "./transport.ts"
 
 type Body = typeof Wire.Body.Type
 type Item = typeof Wire.Item.Type
+type Message = typeof Wire.Message.Type
 type FunctionCall = typeof Wire.FunctionCall.Type
 type Reasoning = typeof Wire.Reasoning.Type
 
 /** What a conversion needs to know of its request. */
 export interface Conversion {
-  readonly options: LanguageModel.ProviderOptions
-  readonly tools: ReadonlyMap<string, WireTool>
+  readonly options: Pick<LanguageModel.ProviderOptions, "responseFormat" | "toolCallValidation">
+  readonly tools: Prepared
   readonly context: Errors.RequestContext
 }
 
@@ -42,7 +45,8 @@ const finishReason = (body: Body, calls: boolean, refused: boolean): Response.Fi
   return calls ? "tool-calls" : "stop"
 }
 
-const metadata = (body: Body) =>
+/** The first part. */
+export const metadata = (body: Body) =>
   Parts.metadata({
     id: body.id,
     model: body.model,
@@ -50,14 +54,18 @@ const metadata = (body: Body) =>
     serviceTier: body.service_tier
   })
 
+/** The last part. */
+export const finish = (body: Body, calls: boolean, refused: boolean, http: Http) =>
+  Parts.finish(finishReason(body, calls, refused), body.incomplete_details?.reason ?? body.status, counts(body), http)
+
 /** A response that OpenAI itself reports as failed. */
-const failure = (body: Body, context: Errors.RequestContext): AiError.AiError | undefined =>
+export const failure = (body: Body, context: Errors.RequestContext): AiError.AiError | undefined =>
   body.status === "failed" || body.status === "cancelled" || body.error
     ? Errors.fromBody(context, body.error ?? undefined, `response ${body.id} ended as ${body.status ?? "failed"}`)
     : undefined
 
-// An answer that had to be an object is no answer when refused, and asking again would be refused again.
-const refusal = (conversion: Conversion, text: string): AiError.AiError | undefined =>
+/** An answer that had to be an object is no answer when refused, and asking again would be refused again. */
+export const refusal = (conversion: Conversion, text: string): AiError.AiError | undefined =>
   conversion.options.responseFormat.type === "json"
     ? Errors.make(
         conversion.context,
@@ -67,7 +75,8 @@ const refusal = (conversion: Conversion, text: string): AiError.AiError | undefi
       )
     : undefined
 
-const toolCall = (
+/** The call of a function. */
+export const toolCall = (
   item: FunctionCall,
   conversion: Conversion
 ): Effect.Effect<Response.ToolCallPartEncoded, AiError.AiError> =>
@@ -76,50 +85,106 @@ const toolCall = (
     (params) => ({ type: "tool-call", id: item.call_id, name: item.name, params })
   )
 
-const reasoningText = (item: Reasoning): string =>
-  (item.summary?.length ? item.summary : (item.content ?? [])).map((part) => part.text).join("\n\n")
+const summaries = (item: Reasoning): ReadonlyArray<string> => (item.summary ?? []).map((part) => part.text)
 
-const reasoningMetadata = (item: Reasoning) => ({
-  openai: {
+const isContent = (item: Reasoning): boolean => !item.summary?.length && Boolean(item.content?.length)
+
+/** What can be read of reasoning. */
+export const reasoningText = (item: Reasoning): string =>
+  (isContent(item) ? (item.content ?? []).map((part) => part.text) : summaries(item)).join("\n\n")
+
+/** What it takes to send reasoning back. */
+export const reasoningMetadata = (item: Reasoning) => ({
+  openai: compact({
     itemId: item.id,
-    ...(item.encrypted_content ? { encryptedContent: item.encrypted_content } : undefined)
-  }
+    encryptedContent: item.encrypted_content ?? undefined,
+    summaries: summaries(item).length > 1 ? summaries(item) : undefined,
+    isContent: isContent(item) ? true : undefined
+  })
 })
 
-const itemParts = Effect.fnUntraced(function* (
-  item: Item,
-  conversion: Conversion
-): Effect.fn.Return<ReadonlyArray<Response.PartEncoded>, AiError.AiError> {
-  switch (item.type) {
-    case "message": {
-      const parts: Array<Response.PartEncoded> = []
-      for (const part of item.content) {
-        if (part.type === "output_text") {
-          parts.push({
-            type: "text",
-            text: part.text,
-            ...(item.phase ? { metadata: { openai: { phase: item.phase } } } : undefined)
-          })
-        }
-        if (part.type === "refusal") {
-          const error = refusal(conversion, part.refusal)
-          if (error !== undefined) return yield* error
-          parts.push({ type: "text", text: part.refusal, metadata: { openai: { refusal: true } } })
-        }
+/** What a text says of itself. */
+export const textMetadata = (phase: string | null | undefined, refused: boolean) => {
+  const openai = compact({ phase: phase ?? undefined, refusal: refused ? true : undefined })
+  return Object.keys(openai).length === 0 ? undefined : { metadata: { openai } }
+}
+
+const documentKinds = ["file_citation", "container_file_citation", "file_path"] as const
+
+/** The source an annotation names, if it is of a kind that is known. */
+export const source = (
+  id: string,
+  annotation: typeof Wire.Annotation.Type
+): Response.UrlSourcePartEncoded | Response.DocumentSourcePartEncoded | undefined => {
+  if (annotation.type === "url_citation") return Parts.urlSource(id, annotation)
+  const kind = documentKinds.find((kind) => kind === annotation.type)
+  if (kind === undefined || !annotation.file_id) return undefined
+  return {
+    type: "source",
+    sourceType: "document",
+    id,
+    mediaType: "application/octet-stream",
+    title: annotation.filename ?? annotation.file_id,
+    ...(annotation.filename ? { fileName: annotation.filename } : undefined),
+    metadata: {
+      openai: {
+        kind,
+        fileId: annotation.file_id,
+        ...compact({ containerId: annotation.container_id ?? undefined, index: annotation.index ?? undefined })
       }
-      return parts
     }
+  }
+}
+
+const messageParts = (
+  item: Message,
+  position: number,
+  conversion: Conversion
+): Effect.Effect<ReadonlyArray<Response.PartEncoded>, AiError.AiError> => {
+  const parts: Array<Response.PartEncoded> = []
+  for (const [index, part] of item.content.entries()) {
+    if (part.type === "output_text") {
+      parts.push({ type: "text", text: part.text, ...textMetadata(item.phase, false) })
+      for (const [n, annotation] of (part.annotations ?? []).entries()) {
+        const cited = source(`${item.id ?? position}.${index}.${n}`, annotation)
+        if (cited !== undefined) parts.push(cited)
+      }
+    }
+    if (part.type === "refusal") {
+      const error = refusal(conversion, part.refusal)
+      if (error !== undefined) return Effect.fail(error)
+      parts.push({ type: "text", text: part.refusal, ...textMetadata(item.phase, true) })
+    }
+  }
+  return Effect.succeed(parts)
+}
+
+const itemParts = (
+  item: Item,
+  position: number,
+  conversion: Conversion
+): Effect.Effect<ReadonlyArray<Response.PartEncoded>, AiError.AiError> => {
+  switch (item.type) {
+    case "message":
+      return messageParts(item, position, conversion)
     case "function_call":
       // A call cut off by the token limit was never made; the finish reason tells.
-      return item.status === "incomplete" ? [] : [yield* toolCall(item, conversion)]
+      return item.status === "incomplete"
+        ? Effect.succeed([])
+        : Effect.map(toolCall(item, conversion), (call) => [call])
     case "reasoning":
-      return [{ type: "reasoning", text: reasoningText(item), metadata: reasoningMetadata(item) }]
+      return Effect.succeed([{ type: "reasoning", text: reasoningText(item), metadata: reasoningMetadata(item) }])
     case "other":
-      return []
+      return Effect.succeed([])
+    default: {
+      const done = Hosted.executed(item, conversion.tools.hosted)
+      return Effect.succeed(done === undefined ? [] : [done.call, done.result])
+    }
   }
-})
+}
 
-const isRefusal = (item: Item): boolean =>
+/** Whether a message refuses. */
+export const isRefusal = (item: Item): boolean =>
   item.type === "message" && item.content.some((part) => part.type === "refusal")
 
 /** The parts of a whole response. */
@@ -131,165 +196,8 @@ export const fromBody = Effect.fnUntraced(function* (
   const error = failure(body, conversion.context)
   if (error !== undefined) return yield* error
   const parts: Array<Response.PartEncoded> = [metadata(body)]
-  for (const item of body.output) parts.push(...(yield* itemParts(item, conversion)))
-  const calls = parts.some((part) => part.type === "tool-call")
-  parts.push(Parts.finish(finishReason(body, calls, body.output.some(isRefusal)), counts(body), http))
+  for (const [position, item] of body.output.entries()) parts.push(...(yield* itemParts(item, position, conversion)))
+  const calls = parts.some((part) => part.type === "tool-call" && part.providerExecuted !== true)
+  parts.push(finish(body, calls, body.output.some(isRefusal), http))
   return parts
 })
-
-type StreamPart = Response.StreamPartEncoded
-
-/** The machine that turns stream events into parts. */
-export const machine = (conversion: Conversion): Machine<typeof Wire.Event.Type, StreamPart> => {
-  const texts = new Map<number, Set<string>>()
-  const reasonings = new Map<number, { readonly id: string; summary: number }>()
-  const calls = new Map<number, string>()
-  const finishedCalls = new Set<string>()
-  let characters = 0
-  let refused = false
-  let done = false
-
-  const text = (outputIndex: number, contentIndex: number, delta: string, isRefused: boolean): Array<StreamPart> => {
-    const id = `${outputIndex}.${contentIndex}`
-    const open = texts.get(outputIndex) ?? new Set()
-    texts.set(outputIndex, open)
-    const marks = isRefused ? { metadata: { openai: { refusal: true } } } : undefined
-    const start: Array<StreamPart> = open.has(id) ? [] : [{ type: "text-start", id, ...marks }]
-    open.add(id)
-    return [...start, { type: "text-delta", id, delta }]
-  }
-
-  const reasoning = (outputIndex: number, summaryIndex: number, delta: string): Array<StreamPart> => {
-    const open = reasonings.get(outputIndex)
-    if (open === undefined) return []
-    const gap = summaryIndex > open.summary ? "\n\n" : ""
-    open.summary = summaryIndex
-    return [{ type: "reasoning-delta", id: open.id, delta: gap + delta }]
-  }
-
-  const added = (outputIndex: number, item: Item): Array<StreamPart> => {
-    if (item.type === "function_call") {
-      calls.set(outputIndex, item.call_id)
-      return [{ type: "tool-params-start", id: item.call_id, name: item.name }]
-    }
-    if (item.type === "reasoning") {
-      reasonings.set(outputIndex, { id: item.id, summary: 0 })
-      return [{ type: "reasoning-start", id: item.id, metadata: { openai: { itemId: item.id } } }]
-    }
-    return []
-  }
-
-  const finished = Effect.fnUntraced(function* (
-    outputIndex: number,
-    item: Item
-  ): Effect.fn.Return<ReadonlyArray<StreamPart>, AiError.AiError> {
-    switch (item.type) {
-      case "message": {
-        const parts: Array<StreamPart> = []
-        item.content.forEach((part, index) => {
-          // A server that streams no deltas still says the text here.
-          if (texts.get(outputIndex)?.has(`${outputIndex}.${index}`) === true) return
-          if (part.type === "output_text") parts.push(...text(outputIndex, index, part.text, false))
-          if (part.type === "refusal") parts.push(...text(outputIndex, index, part.refusal, true))
-        })
-        refused ||= isRefusal(item)
-        const marks = item.phase ? { metadata: { openai: { phase: item.phase } } } : undefined
-        for (const id of texts.get(outputIndex) ?? []) parts.push({ type: "text-end", id, ...marks })
-        texts.delete(outputIndex)
-        return parts
-      }
-      case "function_call": {
-        const started = calls.has(outputIndex) ? [] : added(outputIndex, item)
-        finishedCalls.add(item.call_id)
-        const end: StreamPart = { type: "tool-params-end", id: item.call_id }
-        return item.status === "incomplete" ? [...started, end] : [...started, end, yield* toolCall(item, conversion)]
-      }
-      case "reasoning": {
-        const started = reasonings.has(outputIndex)
-          ? []
-          : [
-              ...added(outputIndex, item),
-              {
-                type: "reasoning-delta",
-                id: item.id,
-                delta: reasoningText(item)
-              } satisfies StreamPart
-            ]
-        const id = reasonings.get(outputIndex)?.id ?? item.id
-        reasonings.delete(outputIndex)
-        return [...started, { type: "reasoning-end", id, metadata: reasoningMetadata(item) }]
-      }
-      case "other":
-        return []
-    }
-  })
-
-  const completed = Effect.fnUntraced(function* (
-    body: Body
-  ): Effect.fn.Return<ReadonlyArray<StreamPart>, AiError.AiError> {
-    const parts: Array<StreamPart> = []
-    for (const [index, item] of body.output.entries()) {
-      if (item.type === "function_call" && !finishedCalls.has(item.call_id))
-        parts.push(...(yield* finished(index, item)))
-    }
-    done = true
-    parts.push(
-      Parts.finish(finishReason(body, finishedCalls.size > 0, refused || body.output.some(isRefusal)), counts(body))
-    )
-    return parts
-  })
-
-  const count = (delta: string): AiError.AiError | undefined => {
-    characters += delta.length
-    return characters > maxStreamCharacters
-      ? Errors.invalidResponse(conversion.context, `The stream exceeded ${maxStreamCharacters} characters`)
-      : undefined
-  }
-
-  return {
-    isDone: () => done,
-    end: Effect.suspend(() =>
-      done
-        ? Effect.succeed([])
-        : Effect.fail(Errors.network(conversion.context, "The stream was cut before response.completed arrived"))
-    ),
-    step: Effect.fnUntraced(function* (event) {
-      if ("delta" in event) {
-        const error = count(event.delta)
-        if (error !== undefined) return yield* error
-      }
-      switch (event.type) {
-        case "response.created":
-          return [metadata(event.response)]
-        case "response.output_item.added":
-          return added(event.output_index, event.item)
-        case "response.output_item.done":
-          return yield* finished(event.output_index, event.item)
-        case "response.output_text.delta":
-          return text(event.output_index, event.content_index ?? 0, event.delta, false)
-        case "response.refusal.delta":
-          refused = true
-          return text(event.output_index, event.content_index ?? 0, event.delta, true)
-        case "response.function_call_arguments.delta": {
-          const id = calls.get(event.output_index)
-          return id === undefined ? [] : [{ type: "tool-params-delta", id, delta: event.delta }]
-        }
-        case "response.reasoning_summary_text.delta":
-          return reasoning(event.output_index, event.summary_index ?? 0, event.delta)
-        case "response.reasoning_text.delta":
-          return reasoning(event.output_index, event.content_index ?? 0, event.delta)
-        case "response.completed":
-        case "response.incomplete":
-        case "response.failed": {
-          const error = failure(event.response, conversion.context)
-          if (error !== undefined) return yield* error
-          return yield* completed(event.response)
-        }
-        case "error":
-          return yield* Errors.fromBody(conversion.context, event, "the stream reported an error")
-        case "other":
-          return []
-      }
-    })
-  }
-}

@@ -8,11 +8,19 @@ import type * as Prompt from "effect/ai/Prompt"
 import * as Effect from "effect/Effect"
 import * as Content from "./content.ts"
 import type { RequestContext } from "./errors.ts"
-import { compact, type Settings } from "./settings.ts"
+import * as Hosted from "./hosted.ts"
+import * as Options from "./options.ts"
+import { compact, compactOrNone, type Settings } from "./settings.ts"
 import * as Tools from "./tools.ts"
 
 type Body = Omit<OpenAI.Responses.ResponseCreateParamsNonStreaming, "stream">
 type InputItem = OpenAI.Responses.ResponseInputItem
+
+/** What of a request goes into its body. */
+export type Request = Pick<
+  LanguageModel.ProviderOptions,
+  "prompt" | "toolChoice" | "responseFormat" | "previousResponseId" | "incrementalPrompt"
+>
 
 // Other models reject a request for encrypted reasoning, so it is asked for only where there is some.
 const reasons = (model: string, settings: Settings): boolean =>
@@ -21,46 +29,52 @@ const reasons = (model: string, settings: Settings): boolean =>
   (/^(o\d|gpt-[5-9]|codex)/.test(model) && !model.includes("chat"))
 
 const inputPart = (part: Prompt.TextPart | Prompt.FilePart): OpenAI.Responses.ResponseInputContent => {
-  if (part.type === "text") return { type: "input_text", text: part.text }
+  const mark = Content.breakpoint(part)
+  if (part.type === "text") return { type: "input_text", text: part.text, ...mark }
+  const id = Content.fileId(part)
   const file = Content.fileUrl(part)
   if (part.mediaType.startsWith("image/")) {
-    const detail = Content.openaiOptions(part.options)["imageDetail"]
     return {
       type: "input_image",
-      image_url: file.url,
-      detail: detail === "low" || detail === "high" ? detail : "auto"
+      ...(id === undefined ? { image_url: file.url } : { file_id: id }),
+      detail: Options.fileOptions(part).imageDetail ?? "auto",
+      ...mark
     }
   }
+  if (id !== undefined) return { type: "input_file", file_id: id, ...mark }
   return file.inline
-    ? { type: "input_file", filename: Content.fileName(part), file_data: file.url }
-    : { type: "input_file", file_url: file.url }
+    ? { type: "input_file", filename: Content.fileName(part), file_data: file.url, ...mark }
+    : { type: "input_file", file_url: file.url, ...mark }
 }
 
 const outputPart = (part: Prompt.ToolModelOutputPart): OpenAI.Responses.ResponseFunctionCallOutputItem => {
   const input = inputPart(part)
   return input.type === "input_image" || input.type === "input_file"
     ? input
-    : { type: "input_text", text: part.type === "text" ? part.text : "" }
+    : { type: "input_text", text: part.type === "text" ? part.text : "", ...Content.breakpoint(part) }
 }
 
 const reasoningItem = (part: Prompt.ReasoningPart, settings: Settings): InputItem | undefined => {
-  const { itemId, encryptedContent } = Content.openaiOptions(part.options)
+  const { itemId, encryptedContent, summaries, isContent } = Options.reasoningOptions(part)
   // Reasoning of another provider, or one that OpenAI can no longer read, is not for this API.
-  if (typeof itemId !== "string") return undefined
-  if (typeof encryptedContent !== "string" && settings.store !== true) return undefined
+  if (!itemId) return undefined
+  if (!encryptedContent && settings.store !== true && isContent !== true) return undefined
+  const texts = summaries ?? (part.text === "" || isContent === true ? [] : [part.text])
   return {
     type: "reasoning",
     id: itemId,
-    summary: part.text === "" ? [] : [{ type: "summary_text", text: part.text }],
-    ...(typeof encryptedContent === "string" ? { encrypted_content: encryptedContent } : undefined)
+    summary: texts.map((text) => ({ type: "summary_text", text })),
+    ...(isContent === true ? { content: [{ type: "reasoning_text", text: part.text }] } : undefined),
+    ...(encryptedContent ? { encrypted_content: encryptedContent } : undefined)
   }
 }
 
-const assistantItems = (message: Prompt.AssistantMessage, settings: Settings): ReadonlyArray<InputItem> =>
-  message.content.flatMap((part): ReadonlyArray<InputItem> => {
+const assistantItems = (message: Prompt.AssistantMessage, settings: Settings): ReadonlyArray<InputItem> => {
+  const results = new Map(message.content.flatMap((part) => (part.type === "tool-result" ? [[part.id, part]] : [])))
+  return message.content.flatMap((part): ReadonlyArray<InputItem> => {
     switch (part.type) {
       case "text": {
-        const phase = Content.openaiOptions(part.options)["phase"]
+        const { phase } = Options.textOptions(part)
         return [
           {
             role: "assistant",
@@ -75,101 +89,176 @@ const assistantItems = (message: Prompt.AssistantMessage, settings: Settings): R
         const item = reasoningItem(part, settings)
         return item === undefined ? [] : [item]
       }
-      case "tool-call":
-        return part.providerExecuted
-          ? []
-          : [
-              {
-                type: "function_call",
-                call_id: part.id,
-                name: part.name,
-                arguments: Content.callArguments(part)
-              }
-            ]
-      // Provider-executed results and approvals live in effect/ai's history, not on this wire.
+      case "tool-call": {
+        if (part.providerExecuted) {
+          const item = Hosted.inputItem(part, Options.toolCallOptions(part).item, results)
+          return item === undefined ? [] : [item]
+        }
+        return [
+          {
+            type: "function_call",
+            call_id: part.id,
+            name: part.name,
+            arguments: Content.callArguments(part)
+          }
+        ]
+      }
+      // The item of a provider-executed call holds its result; approvals live in effect/ai's history.
       case "tool-result":
       case "tool-approval-request":
         return []
     }
   })
+}
 
 const inputItems = (prompt: Prompt.Prompt, settings: Settings): Array<InputItem> =>
   prompt.content.flatMap((message): ReadonlyArray<InputItem> => {
     switch (message.role) {
-      case "system":
-        return [{ role: "system", content: message.content }]
+      case "system": {
+        const mark = Content.breakpoint(message)
+        return [
+          {
+            role: "system",
+            content:
+              mark.prompt_cache_breakpoint === undefined
+                ? message.content
+                : [{ type: "input_text", text: message.content, ...mark }]
+          }
+        ]
+      }
       case "user":
         return [{ role: "user", content: message.content.map(inputPart) }]
       case "assistant":
         return assistantItems(message, settings)
       case "tool":
-        return message.content.flatMap((part): ReadonlyArray<InputItem> =>
-          part.type === "tool-result"
-            ? [
-                {
-                  type: "function_call_output",
-                  call_id: part.id,
-                  output: part.modelOutput === undefined ? Content.resultText(part) : part.modelOutput.map(outputPart)
-                }
-              ]
-            : []
-        )
+        return message.content.flatMap((part): ReadonlyArray<InputItem> => {
+          if (part.type !== "tool-result") return []
+          const mark = Content.breakpoint(part)
+          const text = Content.resultText(part)
+          return [
+            {
+              type: "function_call_output",
+              call_id: part.id,
+              output:
+                part.modelOutput !== undefined
+                  ? part.modelOutput.map(outputPart)
+                  : mark.prompt_cache_breakpoint === undefined
+                    ? text
+                    : [{ type: "input_text", text, ...mark }]
+            }
+          ]
+        })
     }
   })
+
+const toolChoice = (request: Request, tools: Tools.Prepared): NonNullable<Body["tool_choice"]> => {
+  const choice = Tools.choice(request.toolChoice)
+  if (typeof choice === "string") return choice
+  const hosted = tools.hosted.find((tool) => tool.name === choice.tool)?.wire
+  if (hosted === undefined) return { type: "function", name: choice.tool }
+  switch (hosted.type) {
+    case "mcp":
+      return { type: "mcp", server_label: hosted.server_label }
+    case "web_search_preview":
+    case "file_search":
+    case "code_interpreter":
+    case "image_generation":
+      return { type: hosted.type }
+    // Web search has no choice of its own.
+    default:
+      return { type: "allowed_tools", mode: "required", tools: [{ type: hosted.type }] }
+  }
+}
+
+const wireTools = (tools: Tools.Prepared): Array<OpenAI.Responses.Tool> => [
+  ...[...tools.functions.values()].map((tool) => ({
+    type: "function" as const,
+    name: tool.name,
+    parameters: tool.parameters,
+    strict: tool.strict,
+    ...compact({ description: tool.description })
+  })),
+  ...tools.hosted.map((tool) => tool.wire)
+]
 
 /** The body of a request, without `stream`. */
 export const make = Effect.fnUntraced(function* (
   model: string,
   settings: Settings,
-  options: LanguageModel.ProviderOptions,
-  tools: ReadonlyMap<string, Tools.WireTool>,
+  request: Request,
+  tools: Tools.Prepared,
   context: RequestContext
 ): Effect.fn.Return<Body, AiError.AiError> {
   const format =
-    options.responseFormat.type === "json"
+    request.responseFormat.type === "json"
       ? {
           type: "json_schema" as const,
-          ...(yield* Tools.responseSchema(options.responseFormat, context))
+          ...(yield* Tools.responseSchema(request.responseFormat, context))
         }
       : undefined
-  const choice = Tools.choice(options.toolChoice)
-  // Only a stored response can be continued by its id.
-  const continues = settings.store === true && options.previousResponseId !== undefined
-  const prompt = continues ? (options.incrementalPrompt ?? options.prompt) : options.prompt
-  const reasoning = compact({
-    effort: settings.reasoningEffort,
-    summary: settings.reasoningSummary
-  })
-  const text = compact({ format, verbosity: settings.verbosity })
   const stored = settings.store === true
+  // Only a stored response can be continued by its id.
+  const tracked = stored && settings.previousResponseId === undefined ? request.previousResponseId : undefined
+  const prompt = tracked === undefined ? request.prompt : (request.incrementalPrompt ?? request.prompt)
+  const cache = settings.promptCache
+  const include = [
+    ...(!stored && reasons(model, settings) ? ["reasoning.encrypted_content" as const] : []),
+    ...new Set(tools.hosted.flatMap((tool) => tool.include))
+  ]
   return {
     model,
     input: inputItems(prompt, settings),
     store: stored,
     ...compact({
-      previous_response_id: continues ? options.previousResponseId : undefined,
+      previous_response_id: settings.previousResponseId ?? tracked,
+      conversation: settings.conversation,
       temperature: settings.temperature,
       top_p: settings.topP,
       max_output_tokens: settings.maxOutputTokens,
+      max_tool_calls: settings.maxToolCalls,
       service_tier: settings.serviceTier,
       safety_identifier: settings.safetyIdentifier,
+      user: settings.user,
       metadata: settings.metadata,
-      reasoning: Object.keys(reasoning).length === 0 ? undefined : reasoning,
-      text: Object.keys(text).length === 0 ? undefined : text
+      prompt_cache_key: cache?.key,
+      prompt_cache_options: compactOrNone({ mode: cache?.mode, ttl: cache?.ttl }),
+      prompt_cache_retention: cache?.retention,
+      reasoning: compactOrNone({
+        effort: settings.reasoningEffort,
+        summary: settings.reasoningSummary,
+        context: settings.reasoningContext
+      }),
+      text: compactOrNone({ format, verbosity: settings.verbosity }),
+      include: include.length === 0 ? undefined : include
     }),
-    ...(!stored && reasons(model, settings) ? { include: ["reasoning.encrypted_content" as const] } : undefined),
-    ...(tools.size === 0
+    ...(tools.functions.size === 0 && tools.hosted.length === 0
       ? undefined
       : {
-          tools: [...tools.values()].map((tool) => ({
-            type: "function" as const,
-            name: tool.name,
-            parameters: tool.parameters,
-            strict: tool.strict,
-            ...compact({ description: tool.description })
-          })),
-          tool_choice: typeof choice === "string" ? choice : { type: "function" as const, name: choice.tool },
+          tools: wireTools(tools),
+          tool_choice: toolChoice(request, tools),
           ...compact({ parallel_tool_calls: settings.parallelToolCalls })
         })
   }
+})
+
+/** The body of a request that only counts. */
+export const makeCount = Effect.fnUntraced(function* (
+  model: string,
+  settings: Settings,
+  request: Request,
+  tools: Tools.Prepared,
+  context: RequestContext
+): Effect.fn.Return<OpenAI.Responses.InputTokenCountParams, AiError.AiError> {
+  const body = yield* make(model, settings, request, tools, context)
+  return compact({
+    model,
+    input: body.input,
+    previous_response_id: body.previous_response_id,
+    conversation: body.conversation,
+    reasoning: body.reasoning,
+    text: body.text,
+    tools: body.tools,
+    tool_choice: body.tool_choice,
+    parallel_tool_calls: body.parallel_tool_calls
+  })
 })

@@ -4,9 +4,27 @@
  */
 import * as Schema from "effect/Schema"
 import { ErrorBody } from "./errors.ts"
+import * as Hosted from "./hosted.ts"
 import { nullish, otherThan } from "./wire.ts"
 
-const Text = Schema.Struct({ type: Schema.Literal("output_text"), text: Schema.String })
+/** What a text cites. Documented examples lack positions, and new kinds come. */
+export const Annotation = Schema.Struct({
+  type: Schema.String,
+  url: nullish(Schema.String),
+  title: nullish(Schema.String),
+  start_index: nullish(Schema.Finite),
+  end_index: nullish(Schema.Finite),
+  file_id: nullish(Schema.String),
+  filename: nullish(Schema.String),
+  container_id: nullish(Schema.String),
+  index: nullish(Schema.Finite)
+})
+
+const Text = Schema.Struct({
+  type: Schema.Literal("output_text"),
+  text: Schema.String,
+  annotations: nullish(Schema.Array(Annotation))
+})
 const Refusal = Schema.Struct({ type: Schema.Literal("refusal"), refusal: Schema.String })
 
 /** A message of the model. */
@@ -43,18 +61,22 @@ export const Item = Schema.Union([
   Message,
   FunctionCall,
   Reasoning,
-  otherThan(["message", "function_call", "reasoning"])
+  Hosted.Item,
+  otherThan(["message", "function_call", "reasoning", ...Hosted.itemTypes])
 ])
 
-/** Token counts. */
+/** Token counts; servers that do not count leave some out. */
 export const Usage = Schema.Struct({
-  input_tokens: Schema.Int,
-  output_tokens: Schema.Int,
+  input_tokens: nullish(Schema.Finite),
+  output_tokens: nullish(Schema.Finite),
   input_tokens_details: nullish(
-    Schema.Struct({ cached_tokens: nullish(Schema.Int), cache_write_tokens: nullish(Schema.Int) })
+    Schema.Struct({ cached_tokens: nullish(Schema.Finite), cache_write_tokens: nullish(Schema.Finite) })
   ),
-  output_tokens_details: nullish(Schema.Struct({ reasoning_tokens: nullish(Schema.Int) }))
+  output_tokens_details: nullish(Schema.Struct({ reasoning_tokens: nullish(Schema.Finite) }))
 })
+
+/** The answer of the endpoint that counts. */
+export const InputTokens = Schema.Struct({ input_tokens: Schema.Int })
 
 /** A whole response. */
 export const Body = Schema.Struct({
@@ -84,6 +106,14 @@ const delta = <const Type extends string>(type: Type) =>
     delta: Schema.String
   })
 
+const AnnotationAdded = Schema.Struct({
+  type: Schema.Literal("response.output_text.annotation.added"),
+  item_id: nullish(Schema.String),
+  output_index: Schema.Int,
+  content_index: nullish(Schema.Int),
+  annotation: Annotation
+})
+
 const ErrorEvent = Schema.Struct({
   type: Schema.Literal("error"),
   message: nullish(Schema.String),
@@ -104,6 +134,8 @@ export const Event = Schema.Union([
   delta("response.function_call_arguments.delta"),
   delta("response.reasoning_summary_text.delta"),
   delta("response.reasoning_text.delta"),
+  delta("response.code_interpreter_call_code.delta"),
+  AnnotationAdded,
   ErrorEvent,
   otherThan([
     "response.created",
@@ -117,6 +149,8 @@ export const Event = Schema.Union([
     "response.function_call_arguments.delta",
     "response.reasoning_summary_text.delta",
     "response.reasoning_text.delta",
+    "response.code_interpreter_call_code.delta",
+    "response.output_text.annotation.added",
     "error"
   ])
 ])

@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Errors from "./errors.ts"
+import * as Hosted from "./hosted.ts"
 
 /** A tool as either API wants it. */
 export interface WireTool {
@@ -22,6 +23,7 @@ export interface WireTool {
 
 // Tools are immutable and their schemas cost much more to convert than a request does to send.
 const prepared = new WeakMap<Tool.Any, WireTool>()
+const preparedPlain = new WeakMap<Tool.Any, WireTool>()
 
 const plain = (tool: Tool.Any): WireTool => ({
   name: tool.name,
@@ -43,21 +45,15 @@ const strict = (tool: Tool.Any): WireTool => ({
 
 const describe = (thrown: unknown): string => (thrown instanceof Error ? thrown.message : String(thrown))
 
-const prepare = (tool: Tool.Any, context: Errors.RequestContext): Effect.Effect<WireTool, AiError.AiError> =>
+const prepare = (
+  tool: Tool.Any,
+  context: Errors.RequestContext,
+  allowStrict: boolean
+): Effect.Effect<WireTool, AiError.AiError> =>
   Effect.suspend(() => {
-    const known = prepared.get(tool)
+    const cache = allowStrict ? prepared : preparedPlain
+    const known = cache.get(tool)
     if (known !== undefined) return Effect.succeed(known)
-    if (Tool.isProviderDefined(tool)) {
-      return Effect.fail(
-        Errors.make(
-          context,
-          new AiError.ToolConfigurationError({
-            toolName: tool.name,
-            description: "provider-defined tools are not supported by @selvage/openai; define the tool with Tool.make"
-          })
-        )
-      )
-    }
     const asked = Tool.getStrictMode(tool)
     const own = Tool.isDynamic(tool) && tool.jsonSchema !== undefined
     const unsupported = (thrown: unknown) =>
@@ -69,24 +65,37 @@ const prepare = (tool: Tool.Any, context: Errors.RequestContext): Effect.Effect<
       )
     const convert = (make: (tool: Tool.Any) => WireTool) => Effect.try({ try: () => make(tool), catch: unsupported })
     const made =
-      asked === false || own
+      asked === false || own || !allowStrict
         ? convert(plain)
         : asked === true
           ? convert(strict)
           : // Strict is the default, but not every schema has a strict form: such a tool is still a usable tool.
             Effect.catch(convert(strict), () => convert(plain))
-    return Effect.tap(made, (wire) => Effect.sync(() => prepared.set(tool, wire)))
+    return Effect.tap(made, (wire) => Effect.sync(() => cache.set(tool, wire)))
   })
 
-/** The tools of a request by name. */
-export const prepareAll = (
-  options: LanguageModel.ProviderOptions,
-  context: Errors.RequestContext
-): Effect.Effect<ReadonlyMap<string, WireTool>, AiError.AiError> =>
-  Effect.map(
-    Effect.forEach(options.tools, (tool) => prepare(tool, context)),
-    (tools) => new Map(tools.map((tool) => [tool.name, tool]))
-  )
+/** The tools of a request. */
+export interface Prepared {
+  /** Those the caller executes, by name. */
+  readonly functions: ReadonlyMap<string, WireTool>
+  /** Those OpenAI executes. */
+  readonly hosted: ReadonlyArray<Hosted.HostedTool>
+}
+
+/** Prepares what of a request concerns tools. `strict: false` is for servers that know no strict schemas. */
+export const prepareAll = Effect.fnUntraced(function* (
+  tools: ReadonlyArray<Tool.Any>,
+  context: Errors.RequestContext,
+  strict: boolean
+): Effect.fn.Return<Prepared, AiError.AiError> {
+  const functions = new Map<string, WireTool>()
+  const hosted: Array<Hosted.HostedTool> = []
+  for (const tool of tools) {
+    if (Tool.isProviderDefined(tool)) hosted.push(yield* Hosted.prepare(tool, context))
+    else functions.set(tool.name, yield* prepare(tool, context, strict))
+  }
+  return { functions, hosted }
+})
 
 /** The tool choice without its shape, which differs between the APIs. A `oneOf` has already narrowed the tools. */
 export const choice = (toolChoice: LanguageModel.ToolChoice<string>): "auto" | "none" | "required" | { tool: string } =>
@@ -103,8 +112,8 @@ export const choice = (toolChoice: LanguageModel.ToolChoice<string>): "auto" | "
 export const parseParameters = (
   name: string,
   text: string,
-  tools: ReadonlyMap<string, WireTool>,
-  options: LanguageModel.ProviderOptions,
+  tools: Prepared,
+  options: Pick<LanguageModel.ProviderOptions, "toolCallValidation">,
   context: Errors.RequestContext
 ): Effect.Effect<unknown, AiError.AiError> => {
   const parsed = Effect.try({
@@ -120,7 +129,7 @@ export const parseParameters = (
       )
   })
   const decoded = Effect.map(parsed, (params) =>
-    Option.getOrElse(tools.get(name)?.decode(params) ?? Option.none(), () => params)
+    Option.getOrElse(tools.functions.get(name)?.decode(params) ?? Option.none(), () => params)
   )
   return options.toolCallValidation === "deferred" ? Effect.orElseSucceed(decoded, () => text) : decoded
 }

@@ -1,13 +1,17 @@
 /**
  * One request through the SDK, as an Effect or as a stream. Interruption aborts the HTTP request; nothing is retried; what
- * comes back is bounded, and a stream that ends before its last event is an error.
+ * comes back is bounded in size and in silence, and a stream that ends before its last event is an error.
  */
 import type { AiError } from "effect/ai/AiError"
 import * as AiErrors from "effect/ai/AiError"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Sse from "effect/encoding/Sse"
+import type * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Service } from "../OpenAiClient.ts"
 import * as Errors from "./errors.ts"
@@ -18,14 +22,84 @@ export const maxResponseBytes = 64 * 1024 * 1024
 /** Most characters one stream may carry in its deltas. */
 export const maxStreamCharacters = 16 * 1024 * 1024
 
+/** How long a connection may take to end after the last event of its stream. */
+const linger = Duration.seconds(1)
+
+/** A request under way: what aborts it, and whether it was aborted for its silence. */
+interface Watch {
+  readonly signal: AbortSignal
+  /** Something was heard. */
+  readonly heard: () => void
+  /** All was heard: there is nothing left to abort. */
+  readonly finished: () => void
+  /**
+   * All that matters was heard, and `rest` reads on to the end. The connection gets a moment for that after the scope, so that
+   * it can be used again; then it is aborted.
+   */
+  readonly almostFinished: (rest: Effect.Effect<unknown, unknown>) => void
+  readonly isSilent: () => boolean
+}
+
+/** Aborts a request when the scope closes, and when nothing was heard of it for the client's timeout. */
+const watch = Effect.fnUntraced(function* (client: Service): Effect.fn.Return<Watch, never, Scope.Scope> {
+  const controller = new AbortController()
+  const clock = yield* Clock.Clock
+  const limit = Duration.toMillis(client.timeout)
+  let last = clock.currentTimeMillisUnsafe()
+  let silent = false
+  let finished = false
+  let remaining: Effect.Effect<unknown, unknown> | undefined
+  const abort = Effect.sync(() => controller.abort())
+  yield* Effect.addFinalizer(() => {
+    if (finished) return Effect.void
+    if (remaining === undefined) return abort
+    const lingering = Effect.timeoutOption(remaining, linger).pipe(
+      Effect.ignore,
+      Effect.andThen(Effect.suspend(() => (finished ? Effect.void : abort)))
+    )
+    return Effect.asVoid(Effect.forkDetach(lingering))
+  })
+  const look: Effect.Effect<void> = Effect.suspend(() => {
+    const rest = last + limit - clock.currentTimeMillisUnsafe()
+    if (rest > 0) return Effect.flatMap(Effect.sleep(rest), () => look)
+    silent = true
+    controller.abort()
+    return Effect.void
+  })
+  if (Number.isFinite(limit)) yield* Effect.forkScoped(look)
+  return {
+    signal: controller.signal,
+    heard: () => {
+      last = clock.currentTimeMillisUnsafe()
+    },
+    finished: () => {
+      finished = true
+    },
+    almostFinished: (rest) => {
+      remaining = rest
+    },
+    isSilent: () => silent
+  }
+})
+
+const silence = (client: Service, context: Errors.RequestContext): AiError =>
+  Errors.network(
+    context,
+    `The server was silent for ${Duration.format(client.timeout)}; the request was aborted (OpenAiClient's timeout)`
+  )
+
 /** A promise as an Effect whose failure is an `AiError`. */
 const attempt = <A>(
+  client: Service,
   context: Errors.RequestContext,
-  run: (signal: AbortSignal) => PromiseLike<A>
+  watching: Watch,
+  run: () => PromiseLike<A>
 ): Effect.Effect<A, AiError> =>
   Effect.tryPromise({ try: run, catch: (thrown) => ({ thrown }) }).pipe(
     Effect.catch(({ thrown }) =>
-      Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.fail(Errors.fromThrown(thrown, context, now)))
+      watching.isSilent()
+        ? Effect.fail(silence(client, context))
+        : Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.fail(Errors.fromThrown(thrown, context, now)))
     )
   )
 
@@ -38,12 +112,12 @@ export const requireKey = (client: Service, context: Errors.RequestContext): Eff
           context,
           new AiErrors.AuthenticationError({
             kind: "MissingKey",
-            description: "OpenAiClient has an empty API key; set OPENAI_API_KEY or pass apiKey"
+            description: "OpenAiClient has no API key; set OPENAI_API_KEY, pass apiKey, or set auth to none"
           })
         )
       )
 
-const readText = async (response: Response, context: Errors.RequestContext): Promise<string> => {
+const readText = async (response: Response, context: Errors.RequestContext, watching: Watch): Promise<string> => {
   if (response.body === null) return ""
   const decoder = new TextDecoder()
   const reader = response.body.getReader()
@@ -51,7 +125,11 @@ const readText = async (response: Response, context: Errors.RequestContext): Pro
   let text = ""
   while (true) {
     const chunk = await reader.read()
-    if (chunk.done) return text + decoder.decode()
+    watching.heard()
+    if (chunk.done) {
+      watching.finished()
+      return text + decoder.decode()
+    }
     bytes += chunk.value.byteLength
     if (bytes > maxResponseBytes) {
       await reader.cancel()
@@ -61,35 +139,62 @@ const readText = async (response: Response, context: Errors.RequestContext): Pro
   }
 }
 
+/** What is kept of an HTTP response. */
+export interface Http {
+  readonly status: number
+  readonly headers: Record<string, string>
+}
+
+const httpOf = (response: Response): Http => ({
+  status: response.status,
+  headers: Errors.pickHeaders(response.headers)
+})
+
 /** A decoded body with the HTTP response it came in. */
 export interface Answer<A> {
   readonly body: A
-  readonly http: { readonly status: number; readonly headers: Record<string, string> }
+  readonly http: Http
+}
+
+/** Decodes JSON text; `failed` makes the error from what is wrong and, where it is JSON, from the data. */
+const decodeJson = <A>(
+  text: string,
+  decode: (data: unknown) => Exit.Exit<A, Schema.SchemaError>,
+  failed: (why: string, data: unknown) => AiError
+): Effect.Effect<A, AiError> => {
+  let data: unknown
+  try {
+    data = JSON.parse(text)
+  } catch (thrown) {
+    return Effect.fail(failed(thrown instanceof Error ? thrown.message : "malformed", undefined))
+  }
+  return Effect.mapError(decode(data), (error) => failed(error.message.slice(0, 2000), data))
 }
 
 /** Sends one request and decodes its whole JSON body. */
-export const request = Effect.fnUntraced(function* <A>(
+export const request = <A>(
   client: Service,
   context: Errors.RequestContext,
   schema: Schema.Codec<A, unknown>,
   send: (signal: AbortSignal) => Promise<Response>
-) {
-  yield* requireKey(client, context)
-  const { response, text } = yield* attempt(context, async (signal) => {
-    const response = await send(signal)
-    return { response, text: await readText(response, context) }
-  })
-  const body = yield* Schema.decodeEffect(Schema.fromJsonString(schema))(text).pipe(
-    Effect.mapError((error) =>
-      Errors.invalidResponse(context, `The body is not the documented JSON: ${error.message.slice(0, 2000)}`)
-    )
-  )
-  const answer: Answer<A> = {
-    body,
-    http: { status: response.status, headers: Errors.pickHeaders(response.headers) }
-  }
-  return answer
-})
+): Effect.Effect<Answer<A>, AiError> =>
+  Effect.gen(function* () {
+    yield* requireKey(client, context)
+    const watching = yield* watch(client)
+    const { response, text } = yield* attempt(client, context, watching, async () => {
+      const response = await send(watching.signal)
+      watching.heard()
+      return { response, text: await readText(response, context, watching) }
+    })
+    const body = yield* decodeJson(text, Schema.decodeUnknownExit(schema), (why, data) => {
+      // Gateways report errors of what is behind them with status 200.
+      const reported = Errors.inEvent("", data)
+      return reported === undefined
+        ? Errors.invalidResponse(context, `The body is not the documented JSON: ${why}`)
+        : Errors.fromBody(context, reported, "The server reported an error with status 200")
+    })
+    return { body, http: httpOf(response) }
+  }).pipe(Effect.scoped)
 
 /** Turns the events of one stream into parts. It is stateful: make one per request. */
 export interface Machine<Event, Part> {
@@ -101,48 +206,110 @@ export interface Machine<Event, Part> {
   readonly end: Effect.Effect<ReadonlyArray<Part>, AiError>
 }
 
-/** Opens a stream of server-sent events and runs it through a machine. Closing the stream aborts the request. */
+/** The events of a body as they arrive, several at once; `undefined` at its end. */
+const arrivals = (
+  client: Service,
+  context: Errors.RequestContext,
+  watching: Watch,
+  response: Response
+): Effect.Effect<ReadonlyArray<Sse.Event> | undefined, AiError> => {
+  const body = response.body?.getReader()
+  const text = new TextDecoder()
+  let arrived: Array<Sse.Event> = []
+  const parser = Sse.makeParser((event) => void (event._tag === "Event" && arrived.push(event)), {
+    maxEventSize: maxResponseBytes
+  })
+  return attempt(client, context, watching, async () => {
+    const chunk = await body?.read()
+    watching.heard()
+    if (chunk === undefined || chunk.done) {
+      watching.finished()
+      return undefined
+    }
+    if (parser.feed(text.decode(chunk.value, { stream: true })) !== undefined) {
+      throw Errors.invalidResponse(context, `A stream event is larger than ${maxResponseBytes} characters`)
+    }
+    const events = arrived
+    arrived = []
+    return events
+  })
+}
+
+/** Reads the JSON of events. */
+const decoder = <Event>(context: Errors.RequestContext, schema: Schema.Codec<Event, unknown>) => {
+  const decode = Schema.decodeUnknownExit(schema)
+  return (event: Sse.Event): Effect.Effect<Event, AiError> => {
+    let data: unknown
+    try {
+      data = JSON.parse(event.data)
+    } catch {
+      return Effect.fail(Errors.invalidResponse(context, "A stream event is malformed JSON"))
+    }
+    const reported = Errors.inEvent(event.event, data)
+    if (reported !== undefined) {
+      return Effect.fail(Errors.fromBody(context, reported, "the stream reported an error"))
+    }
+    return Effect.mapError(decode(data), (error) =>
+      Errors.invalidResponse(context, `A stream event is not the documented JSON: ${error.message.slice(0, 2000)}`)
+    )
+  }
+}
+
+/**
+ * Opens a stream of server-sent events and runs it through a machine. Closing the stream aborts the request. Events that
+ * arrive together are handled together: a fiber that waits once for many is most of the speed.
+ */
 export const events = <Event, Part>(
   client: Service,
   context: Errors.RequestContext,
   schema: Schema.Codec<Event, unknown>,
-  machine: Machine<Event, Part>,
-  open: (signal: AbortSignal) => PromiseLike<AsyncIterable<unknown>>
+  makeMachine: (http: Http) => Machine<Event, Part>,
+  send: (signal: AbortSignal) => Promise<Response>
 ): Stream.Stream<Part, AiError> =>
   Stream.unwrap(
     Effect.gen(function* () {
       yield* requireKey(client, context)
-      const controller = yield* Effect.acquireRelease(
-        Effect.sync(() => new AbortController()),
-        (controller) => Effect.sync(() => controller.abort())
-      )
-      const iterable = yield* attempt(context, () => open(controller.signal))
-      const iterator = iterable[Symbol.asyncIterator]()
-      const next = attempt(context, () => iterator.next())
-      const decode = Schema.decodeUnknownEffect(schema)
+      const watching = yield* watch(client)
+      const response = yield* attempt(client, context, watching, () => send(watching.signal))
+      watching.heard()
+      const machine = makeMachine(httpOf(response))
+      const next = arrivals(client, context, watching, response)
+      const decode = decoder(context, schema)
+      const type = response.headers.get("content-type") ?? ""
+      let isStream = type.includes("event-stream")
       let ended = false
+      let failure: AiError | undefined
+
+      const finish = Effect.suspend((): Effect.Effect<ReadonlyArray<Part>, AiError> => {
+        ended = true
+        if (isStream) watching.almostFinished(Effect.repeat(next, { while: (arrived) => arrived !== undefined }))
+        return isStream
+          ? machine.end
+          : Effect.fail(Errors.invalidResponse(context, `The server answered with '${type}', not with an event stream`))
+      })
+
+      const handle = Effect.fnUntraced(function* (arrived: ReadonlyArray<Sse.Event>, parts: Array<Part>) {
+        for (const event of arrived) {
+          isStream = true
+          const last = event.data === "[DONE]"
+          if (!last) parts.push(...(yield* machine.step(yield* decode(event))))
+          if (last || machine.isDone()) {
+            parts.push(...(yield* finish))
+            return
+          }
+        }
+      })
+
       const pull = Effect.gen(function* () {
-        while (!ended) {
-          if (machine.isDone()) break
-          const result = yield* next
-          if (result.done === true) break
-          const event = yield* decode(result.value).pipe(
-            Effect.mapError((error) =>
-              Errors.invalidResponse(
-                context,
-                `A stream event is not the documented JSON: ${error.message.slice(0, 2000)}`
-              )
-            )
-          )
-          const parts = yield* machine.step(event)
+        while (failure === undefined && !ended) {
+          const parts: Array<Part> = []
+          const arrived = yield* next
+          if (arrived === undefined) parts.push(...(yield* finish))
+          // What came before a failure in the same arrival is still given.
+          else yield* Effect.catch(handle(arrived, parts), (error) => Effect.sync(() => void (failure = error)))
           if (isNonEmpty(parts)) return parts
         }
-        if (!ended) {
-          ended = true
-          const parts = yield* machine.end
-          if (isNonEmpty(parts)) return parts
-        }
-        return yield* Cause.done()
+        return yield* failure ?? Cause.done()
       })
       return Stream.fromPull(Effect.succeed(pull))
     })

@@ -15,6 +15,7 @@ import * as SqliteFailure from "./SqliteFailure.ts"
 import * as SqliteValue from "./SqliteValue.ts"
 
 const streamChunk = 128
+const none: ReadonlyArray<ReadonlyArray<unknown>> = []
 
 export interface SqliteConnectionConfig {
   readonly filename: string
@@ -29,8 +30,21 @@ interface Request {
   readonly arrays: boolean
 }
 
+/** Runs a statement at once; throws an `SqlError`. */
+export type Execute = (sql: string, params: ReadonlyArray<unknown>) => ReadonlyArray<ReadonlyArray<unknown>>
+
+/** A connection that can also run a whole transaction at once. */
+export interface SqliteConnection extends Connection {
+  /**
+   * Runs a transaction between two turns of the event loop: nothing else can come in between, so the connection need not
+   * be reserved. `undefined`, without having done anything: a transaction is under way on this connection, or another
+   * connection has the write lock. Throws what `use` throws, or an `SqlError`, after it has rolled back.
+   */
+  readonly transactNow: <A>(use: (execute: Execute) => A) => { readonly result: A } | undefined
+}
+
 /** The one connection on `database`: statements prepared and bounded, locks waited for, errors typed. */
-export const makeConnection = (database: DatabaseSync, config: SqliteConnectionConfig): Connection => {
+export const makeConnection = (database: DatabaseSync, config: SqliteConnectionConfig): SqliteConnection => {
   const { filename } = config
   const prepare = makePrepare(database, filename, config.preparedStatements ?? 128)
   const wait = waitForLock(Duration.fromInputUnsafe(config.busyTimeout ?? "5 seconds"))
@@ -70,7 +84,37 @@ export const makeConnection = (database: DatabaseSync, config: SqliteConnectionC
       statement.all(...bound).map((row) => Object.values(row).map((value) => SqliteValue.toValue(value, integers)))
     )
 
+  const executeNow: Execute = (sql, params) => {
+    const statement = prepare(sql, true)
+    statement.setReturnArrays(true)
+    const rows = statement.all(...SqliteValue.bindAll(filename, params))
+    return rows.length === 0
+      ? none
+      : rows.map((row) => Object.values(row).map((value) => SqliteValue.toValue(value, false)))
+  }
+
+  const failNow = (cause: unknown) => {
+    if (database.isTransaction) executeNow("ROLLBACK", [])
+    return SqliteFailure.resultCode(cause) === undefined ? cause : SqliteFailure.fromCause(filename, "execute", cause)
+  }
+
   return {
+    transactNow: (use) => {
+      if (database.isTransaction) return undefined
+      try {
+        executeNow("BEGIN IMMEDIATE", [])
+      } catch (cause) {
+        if (SqliteFailure.isBusy(cause)) return undefined
+        throw failNow(cause)
+      }
+      try {
+        const result = use(executeNow)
+        executeNow("COMMIT", [])
+        return { result }
+      } catch (cause) {
+        throw failNow(cause)
+      }
+    },
     execute: (sql, params, transform) => rows(sql, params, transform, true),
     executeUnprepared: (sql, params, transform) => rows(sql, params, transform, false),
     executeValues: (sql, params) => values(sql, params, true),

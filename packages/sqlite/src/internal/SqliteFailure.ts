@@ -33,7 +33,8 @@ const BusySnapshot = 517
 const PrimaryKeyViolation = 1555
 const UniqueKeyViolation = 2067
 
-const resultCode = (cause: unknown): number | undefined =>
+/** SQLite's own code, of what SQLite threw. */
+export const resultCode = (cause: unknown): number | undefined =>
   Predicate.hasProperty(cause, "errcode") && typeof cause.errcode === "number" ? cause.errcode : undefined
 
 /**

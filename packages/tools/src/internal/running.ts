@@ -28,7 +28,7 @@ export interface RunningTool {
   readonly name: string
   readonly plugin: { readonly name: string; readonly version: string }
   readonly tool: Tool.Any
-  readonly policy: Policy.Any | undefined
+  readonly policy: Policy.Policy<unknown> | undefined
   /** Read-only or idempotent: a repeated call does no harm. */
   readonly repeatable: boolean
   readonly decode: (params: unknown) => Effect.Effect<unknown, Schema.SchemaError>
@@ -63,7 +63,7 @@ export interface Definition {
   readonly toolkit: Toolkit.Any
   readonly handlers: Context.Context<never>
   readonly context: Context.Context<never>
-  readonly policies: Readonly<Record<string, Policy.Any | undefined>>
+  readonly policies: Readonly<Record<string, Policy.Policy<unknown> | undefined>>
   readonly reconcile: Readonly<Record<string, Reconcile | undefined>>
 }
 

@@ -4,6 +4,7 @@ import {
   Annotation,
   type BaseCheckpointSaver,
   END,
+  type LangGraphRunnableConfig,
   MemorySaver,
   MessagesAnnotation,
   Send,
@@ -11,7 +12,8 @@ import {
   StateGraph
 } from "@langchain/langgraph"
 import { SqliteSaver } from "@langchain/langgraph-checkpoint-sqlite"
-import { around, expect, firstAndWarm, onDisk, type Workload } from "../measure.ts"
+import { setTimeout } from "node:timers/promises"
+import { around, expect, firstAndWarm, onDisk, time, type Workload } from "../../measure.ts"
 import { open } from "./NodeSqlite.ts"
 
 const steps = 1000
@@ -93,6 +95,49 @@ const conversation =
     return { ...sample, early: around(times, 100), late: around(times, turns - 10) }
   }
 
+const waiting = new StateGraph(Annotation.Root({ n: Annotation<number> }))
+  .addNode("before", async ({ n }) => ({ n: n + 1 }))
+  .addNode("wait", async ({ n }) => {
+    await setTimeout(100)
+    return { n: n + 1 }
+  })
+  .addNode("after", async ({ n }) => ({ n: n + 1 }))
+  .addEdge(START, "before")
+  .addEdge("before", "wait")
+  .addEdge("wait", "after")
+  .addEdge("after", END)
+  .compile()
+
+const concurrentRuns = (runs: number): Workload => {
+  const work = async () => {
+    const states = await Promise.all(Array.from({ length: runs }, (_, n) => waiting.invoke({ n })))
+    expect(
+      "the sum",
+      states.reduce((sum, { n }) => sum + n, 0),
+      (runs * (runs - 1)) / 2 + 3 * runs
+    )
+  }
+  return async () => ({ ms: await time(work) })
+}
+
+const streaming = (tokens: number): Workload => {
+  const graph = new StateGraph(Annotation.Root({ said: Annotation<string> }))
+    .addNode("speak", async (_, { writer }: LangGraphRunnableConfig) => {
+      for (let token = 0; token < tokens; token++) writer?.("word ")
+      return { said: "all" }
+    })
+    .addEdge(START, "speak")
+    .addEdge("speak", END)
+    .compile()
+  return () =>
+    firstAndWarm(async () => {
+      let heard = 0
+      for await (const chunk of await graph.stream({ said: "" }, { streamMode: "custom" }))
+        if (chunk === "word ") heard++
+      expect("the number of tokens", heard, tokens)
+    }, 5)
+}
+
 export const workloads: Readonly<Record<string, Workload>> = {
   steps: () => {
     const graph = counter()
@@ -107,5 +152,7 @@ export const workloads: Readonly<Record<string, Workload>> = {
   "steps, SQLite FULL": sqliteCounter("full"),
   "fan-out of 100": fanOut(100),
   "fan-out of 1000": fanOut(1000),
-  "1000 turns, SQLite NORMAL": conversation(1000, "normal")
+  "1000 turns, SQLite NORMAL": conversation(1000, "normal"),
+  "10000 runs at once": concurrentRuns(10_000),
+  "10000 tokens": streaming(10_000)
 }

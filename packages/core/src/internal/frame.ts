@@ -1,0 +1,172 @@
+// A graph under way: where it stands, made of an input or of what its journal holds. Pure.
+import * as Exit from "effect/Exit"
+import * as Result from "effect/Result"
+import type * as Effect from "effect/Effect"
+import type * as Schema from "effect/Schema"
+import type { Entry } from "../Entry.ts"
+import { type ConcurrentUpdate, GraphChanged, type NodeContractViolated, type UnknownRoute } from "../Errors.ts"
+import type { Live } from "../Event.ts"
+import type * as Task from "../Task.ts"
+import { type Compiled, decodeUpdate, encodeUpdate, type Record_ } from "./compile.ts"
+import type { Change, FrameLog, Replay, Standing } from "./replay.ts"
+import type { TaskResult, Values } from "../Entry.ts"
+import { type Arrived, type Finished, fold, foldOutside, type Plan, type TaskUpdate } from "./step.ts"
+
+/** The journal as a run uses it. */
+export interface RunJournal {
+  readonly thread: string
+  readonly replay: Replay
+  /** Succeeds with whether a snapshot is due. */
+  readonly append: (entries: readonly [Entry, ...ReadonlyArray<Entry>]) => Effect.Effect<boolean, Task.JournalFailure>
+  /** Keeps a snapshot of the thread as it stands, if it can be cut there. */
+  readonly snapshot: Effect.Effect<void>
+}
+
+/** One go at advancing a thread, or a graph without one (`journal` undefined). */
+export interface Run {
+  readonly journal: RunJournal | undefined
+  readonly emit: ((event: Live) => Effect.Effect<void>) | undefined
+  /** Told the state of the thread's own graph after each step. */
+  readonly committed: ((state: Record_) => Effect.Effect<void>) | undefined
+  /** Whether there is a tracer, so that spans have a reader. */
+  readonly traced: boolean
+}
+
+/** A graph under way: its state, and what finished last. */
+export interface Frame {
+  readonly run: Run
+  readonly graph: Compiled
+  readonly path: string
+  readonly log: FrameLog
+  state: Record_
+  step: number
+  finished: ReadonlyArray<Finished> | undefined
+  arrived: Arrived | undefined
+  /** What comes next, where the commit of the last step has asked already. */
+  next: Result.Result<Plan, UnknownRoute> | undefined
+}
+
+/** A frame that begins with a state. */
+export const startFrame = (run: Run, graph: Compiled, path: string, log: FrameLog, state: Record_): Frame => ({
+  run,
+  graph,
+  path,
+  log,
+  state,
+  step: 0,
+  finished: undefined,
+  arrived: undefined,
+  next: undefined
+})
+
+/** Checks an input; its updates are folded into the initial values. */
+export const startState = (
+  graph: Compiled,
+  input: unknown,
+  journaled: boolean,
+  from: Record_ = graph.initial
+): Result.Result<{ readonly state: Record_; readonly json: Values }, ConcurrentUpdate | NodeContractViolated> =>
+  Result.flatMap(encodeUpdate(graph, "start", input, journaled), ({ json, typed }) =>
+    Result.map(foldOutside(graph, from, { task: "start", node: "start", update: typed }), (state) => ({
+      state,
+      json: json ?? {}
+    }))
+  )
+
+/** A frame as its journal left it. */
+export const restore = (
+  run: Run,
+  graph: Compiled,
+  path: string,
+  log: FrameLog,
+  /** Whether the frame is at rest, so that what ran last need not be in the graph any more. */
+  resting = false
+): Result.Result<Frame, GraphChanged> => {
+  const changed = (differences: ReadonlyArray<string>) =>
+    Result.fail(new GraphChanged({ thread: run.journal?.thread ?? "", graph: graph.name, differences }))
+  const differences = log.shape === undefined ? [] : shapeDifferences(log, graph, resting)
+  if (differences.length > 0) return changed(differences)
+  let standing: Standing = log.base ?? { state: graph.initial, step: 0, finished: undefined, arrived: undefined }
+  let begun = log.base !== undefined
+  for (const change of log.changes) {
+    const applied = applyChange(graph, standing, change, begun)
+    if (Result.isFailure(applied)) return changed(applied.failure)
+    standing = applied.success
+    begun = true
+  }
+  return Result.succeed({ run, graph, path, log, ...standing, next: undefined })
+}
+
+const applyChange = (
+  graph: Compiled,
+  standing: Standing,
+  change: Change,
+  begun: boolean
+): Result.Result<Standing, ReadonlyArray<string>> => {
+  const updates: Array<TaskUpdate> = []
+  for (const { node, task, update } of change._tag === "Step" ? change.results : [outsideResult(change)]) {
+    const decoded = decodeUpdate(graph, update ?? {})
+    if (Result.isFailure(decoded)) return Result.fail(decoded.failure)
+    updates.push({ task, node, update: decoded.success })
+  }
+  const folded =
+    change._tag === "Step" ? fold(graph, standing.state, updates) : foldOutside(graph, standing.state, updates[0]!)
+  if (Result.isFailure(folded)) return Result.fail([folded.failure.message])
+  const state = folded.success
+  if (change._tag === "Step") {
+    const finished = change.results.map((result) => toFinished(graph, result))
+    return Result.succeed({ state, step: change.step, finished, arrived: change.arrived })
+  }
+  // Names of tasks, asks and calls carry the step: one that was begun and given up must not be taken for a new one.
+  const step = begun ? standing.step + 1 : standing.step
+  if (change._tag === "Input") return Result.succeed({ state, step, finished: undefined, arrived: undefined })
+  const { node } = change
+  return Result.succeed({
+    ...standing,
+    state,
+    step,
+    ...(node === undefined ? {} : { finished: [{ task: node, node, failure: undefined }] })
+  })
+}
+
+const outsideResult = (change: Exclude<Change, { readonly _tag: "Step" }>): TaskResult =>
+  change._tag === "Input"
+    ? { task: "start", node: "start", update: change.input }
+    : { task: "patch", node: "patch", update: change.updates }
+
+const shapeDifferences = (log: FrameLog, graph: Compiled, resting: boolean): ReadonlyArray<string> => {
+  const shape = log.shape!
+  const differences: Array<string> = []
+  if (shape.name !== graph.name) differences.push(`it was started with graph "${shape.name}"`)
+  const nodes = new Set<string>(Array.from(log.pending.values(), ({ node }) => node))
+  const last = log.changes.findLast((change) => change._tag !== "Patch" || change.node !== undefined)
+  if (!resting) {
+    if (last?._tag === "Step") for (const { node } of last.results) nodes.add(node)
+    if (last?._tag === "Patch") nodes.add(last.node!)
+  }
+  for (const node of nodes) {
+    if (!Object.hasOwn(graph.nodes, node))
+      differences.push(`it stands at node "${node}", which the graph does not have`)
+  }
+  for (const [name, kind] of Object.entries(shape.channels)) {
+    const now = graph.shape.channels[name]
+    if (now !== undefined && now !== kind) differences.push(`channel "${name}" was "${kind}" and is "${now}"`)
+  }
+  return differences
+}
+
+/** What planning needs of a journaled result: an error that is routed as the value that it was. */
+export const toFinished = (graph: Compiled, { failure, node, task }: Omit<TaskResult, "update">): Finished => {
+  if (failure === undefined) return { task, node, failure: undefined }
+  const decoded = graph.nodes[graph.onError[failure.tag] ?? ""]?.errorCodec?.decode(failure.error)
+  const error = decoded !== undefined && Exit.isSuccess(decoded) ? decoded.value : failure.error
+  return { task, node, failure: { tag: failure.tag, error } }
+}
+
+// A node that takes the error has a schema for it; any other error route only needs to be told apart in the journal.
+export const encodeError = (graph: Compiled, tag: string, error: unknown): Schema.Json => {
+  const encoded = graph.nodes[graph.onError[tag] ?? ""]?.errorCodec?.encode(error)
+  return encoded !== undefined && Exit.isSuccess(encoded)
+    ? (encoded.value as Schema.Json)
+    : { _tag: tag, message: error instanceof Error ? error.message : String(error) }
+}

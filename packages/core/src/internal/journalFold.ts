@@ -1,0 +1,69 @@
+/** What all journals compute alike: status, graph, places, when a snapshot is due. Pure. */
+import { type Entry, type Sequenced, statusOf, type Values } from "../Entry.ts"
+import type { SnapshotPolicy, Status, ThreadFilter, ThreadInfo } from "../Journal.ts"
+
+/** The status of a thread after more entries. */
+export const statusAfter = <S extends Status | undefined>(status: S, entries: ReadonlyArray<Entry>): Status | S => {
+  let result: Status | S = status
+  for (const entry of entries) result = statusOf(entry) ?? result
+  return result
+}
+
+/** The name of the graph that the last run of a list of entries starts, if one starts. */
+export const graphOf = (entries: ReadonlyArray<Entry>): string | undefined => {
+  for (let index = entries.length - 1; index >= 0; index--) {
+    const entry = entries[index]
+    if (entry?._tag === "RunStarted" && entry.graph !== undefined) return entry.graph.name
+  }
+  return undefined
+}
+
+/** Entries in their places after `head`. */
+export const place = (entries: ReadonlyArray<Entry>, head: number, at: number): ReadonlyArray<Sequenced> =>
+  entries.map((entry, index) => ({ seq: head + index + 1, at, entry }))
+
+/** The entries that a fork begins with after its prefix. */
+export const forked = (from: string, at: number, patch: Values | undefined): readonly [Entry, ...Array<Entry>] => [
+  { _tag: "Forked", from, at },
+  ...(patch === undefined ? [] : [{ _tag: "Patched" as const, updates: patch }])
+]
+
+/** Why entries cannot be a thread, if they cannot. */
+export const restoreIssue = (
+  entries: ReadonlyArray<Sequenced>
+): { readonly seq: number; readonly issue: string } | undefined => {
+  if (entries.length === 0) return { seq: 1, issue: "there are no entries" }
+  for (const [index, { seq }] of entries.entries()) {
+    if (seq !== index + 1) return { seq: index + 1, issue: `entry ${index + 1} is missing; ${seq} stands in its place` }
+  }
+  return undefined
+}
+
+/** A policy with its defaults filled in. */
+export type Policy = "never" | { readonly entries: number; readonly bytes: number }
+
+/** The defaults: 256 entries or 256 KiB. */
+export const policyOf = (policy: SnapshotPolicy | undefined): Policy =>
+  policy === "never" ? policy : { entries: policy?.entries ?? 256, bytes: policy?.bytes ?? 256 * 1024 }
+
+/** What was written since the last snapshot, and what that one took. */
+export interface Since {
+  readonly entries: number
+  readonly bytes: number
+  readonly snapshot: number
+}
+
+/** Never before as many bytes were written as the last one took: all snapshots together cost no more than the entries. */
+export const isSnapshotDue = (policy: Policy, since: Since): boolean =>
+  policy !== "never" &&
+  (since.entries >= policy.entries || since.bytes >= policy.bytes) &&
+  since.bytes >= since.snapshot
+
+export const matches = (filter: ThreadFilter | undefined, info: ThreadInfo): boolean =>
+  (filter?.status === undefined || filter.status === info.status) &&
+  (filter?.graph === undefined || filter.graph === info.graph) &&
+  (filter?.updatedBefore === undefined || info.updatedAt < filter.updatedBefore)
+
+/** Newest change first; of the same instant, by name as SQLite and the "C" collation order it. */
+export const newestFirst = (a: ThreadInfo, b: ThreadInfo): number =>
+  b.updatedAt - a.updatedAt || (a.thread < b.thread ? -1 : 1)

@@ -1,0 +1,88 @@
+// Opening a thread: from what this process still holds of it, else from its snapshot, else from its first entry.
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type { ReadFailure } from "../Errors.ts"
+import type { Journal } from "../Journal.ts"
+import type { Compiled } from "./compile.ts"
+import { emptyReplay, type Replay, replay } from "./replay.ts"
+import * as Snapshot from "./snapshot.ts"
+
+/** A thread as it stands. */
+export interface Opened {
+  /** The journal's id of the thread; `undefined` before its first entry. */
+  id: string | undefined
+  readonly log: Replay
+}
+
+/** How many threads a process holds on to after a run, so that the next one need not read them again. */
+export const WarmThreads = Context.Reference<number>("selvage/core/Thread/WarmThreads", { defaultValue: () => 256 })
+
+interface Warm extends Opened {
+  readonly graph: Compiled
+}
+
+// Held by the journal, and gone with it. The one that was used last comes last.
+const held = new WeakMap<Journal["Service"], Map<string, Warm>>()
+
+const takeWarm = (journal: Journal["Service"], thread: string, graph: Compiled | undefined): Warm | undefined => {
+  const threads = held.get(journal)
+  const warm = threads?.get(thread)
+  if (warm === undefined || (graph !== undefined && warm.graph !== graph)) return undefined
+  // Two runs must not fold into one replay.
+  threads!.delete(thread)
+  return warm
+}
+
+/** Holds on to a thread; the one that was used longest ago makes room. */
+export const keepWarm = (
+  journal: Journal["Service"],
+  thread: string,
+  graph: Compiled,
+  { id, log }: Opened
+): Effect.Effect<void> =>
+  Effect.map(Effect.service(WarmThreads), (bound) => {
+    if (id === undefined || bound < 1) return
+    let threads = held.get(journal)
+    if (threads === undefined) {
+      threads = new Map()
+      held.set(journal, threads)
+    }
+    threads.delete(thread)
+    threads.set(thread, { id, log, graph })
+    if (threads.size > bound) {
+      const [oldest] = threads.keys()
+      threads.delete(oldest!)
+    }
+  })
+
+// A thread as short as this is read as fast as its snapshot would be.
+const shortest = 16
+
+/** Opens a thread for a graph; without one, only what is asked in it. */
+export const open = Effect.fnUntraced(function* (
+  journal: Journal["Service"],
+  thread: string,
+  graph: Compiled | undefined
+): Effect.fn.Return<Opened, ReadFailure> {
+  const { head, id } = yield* journal.info(thread)
+  const warm = takeWarm(journal, thread, graph)
+  if (warm !== undefined && warm.id === id && warm.log.head <= head) {
+    if (warm.log.head < head) replay(warm.log, yield* journal.read(thread, { after: warm.log.head }), graph)
+    return warm
+  }
+  return { id, log: yield* fold(journal, thread, graph, head) }
+})
+
+/** The fold of the entries 1 to `until`. */
+export const fold = Effect.fnUntraced(function* (
+  journal: Journal["Service"],
+  thread: string,
+  graph: Compiled | undefined,
+  until: number
+): Effect.fn.Return<Replay, ReadFailure> {
+  const snapshot = until > shortest ? yield* journal.snapshot(thread) : Option.none()
+  const cut = Option.isSome(snapshot) && snapshot.value.seq <= until ? Snapshot.open(snapshot.value, graph) : undefined
+  const log = cut ?? emptyReplay()
+  return replay(log, yield* journal.read(thread, { after: log.head, until }), graph)
+})

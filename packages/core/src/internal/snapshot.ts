@@ -1,0 +1,116 @@
+// A snapshot: the fold of a thread's entries up to one of them, as JSON. Only a cache; one that does not fit is ignored.
+import * as Equal from "effect/Equal"
+import * as Exit from "effect/Exit"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import { GraphShape } from "../Entry.ts"
+import type { Snapshot } from "../Journal.ts"
+import { type Compiled, decodeState, encodeState } from "./compile.ts"
+import { encodeError, toFinished } from "./frame.ts"
+import { emptyFrame, emptyReplay, type Replay } from "./replay.ts"
+
+const Values = Schema.Record(Schema.String, Schema.Json)
+
+const Cut = Schema.Struct({
+  version: Schema.Literal(1),
+  graph: GraphShape,
+  state: Values,
+  step: Schema.Int,
+  finished: Schema.optionalKey(
+    Schema.Array(
+      Schema.Struct({
+        task: Schema.String,
+        node: Schema.String,
+        failure: Schema.optionalKey(Schema.Struct({ tag: Schema.String, error: Schema.Json }))
+      })
+    )
+  ),
+  arrived: Schema.optionalKey(Schema.Record(Schema.String, Schema.Array(Schema.String))),
+  startedAt: Schema.Finite,
+  waited: Schema.Finite,
+  outcome: Schema.Literals(["unfinished", "done", "failed"]),
+  input: Schema.optionalKey(Values),
+  runKey: Schema.optionalKey(Schema.String),
+  runs: Schema.Array(Schema.String),
+  queue: Schema.Array(Schema.Struct({ seq: Schema.Int, input: Values, run: Schema.optionalKey(Schema.String) }))
+})
+const decode = Schema.decodeUnknownExit(Cut)
+
+/** The snapshot of a thread as it stands; `undefined` in the middle of a step, with questions open, or with graphs inside. */
+export const cut = (graph: Compiled, log: Replay): Snapshot | undefined => {
+  const frame = log.frames.get("")
+  const base = frame?.base
+  if (frame === undefined || base === undefined || log.outcome === "waiting") return undefined
+  const clean =
+    log.frames.size === 1 &&
+    frame.changes.length === 0 &&
+    frame.pending.size === 0 &&
+    frame.recorded.size === 0 &&
+    frame.intended.size === 0 &&
+    frame.opened.length === 0
+  if (!clean || log.migration !== undefined || !Equal.equals(frame.shape, graph.shape)) return undefined
+  const state = encodeState(graph, base.state)
+  if (Result.isFailure(state)) return undefined
+  const value: typeof Cut.Encoded = {
+    version: 1,
+    graph: graph.shape,
+    state: state.success,
+    step: base.step,
+    ...(base.finished === undefined
+      ? {}
+      : {
+          finished: base.finished.map(({ failure, node, task }) => ({
+            task,
+            node,
+            ...(failure === undefined
+              ? {}
+              : { failure: { tag: failure.tag, error: encodeError(graph, failure.tag, failure.error) } })
+          }))
+        }),
+    ...(base.arrived === undefined ? {} : { arrived: base.arrived }),
+    startedAt: frame.startedAt,
+    waited: log.waited,
+    outcome: log.outcome,
+    ...(log.input === undefined ? {} : { input: log.input }),
+    ...(log.runKey === undefined ? {} : { runKey: log.runKey }),
+    runs: Array.from(log.runs),
+    queue: log.queue.map(({ input, run, seq }) => ({ seq, input, ...(run === undefined ? {} : { run }) }))
+  }
+  // All of it is JSON, which an interface cannot be said to be.
+  return { seq: log.head, value: value as unknown as Schema.Json }
+}
+
+/**
+ * The replay that a snapshot stands for; `undefined` if it is of another form, or of a graph that was another. Without a
+ * graph the state is left out: enough to know what is asked.
+ */
+export const open = (snapshot: Snapshot, graph: Compiled | undefined): Replay | undefined => {
+  const decoded = decode(snapshot.value)
+  if (Exit.isFailure(decoded)) return undefined
+  const cut = decoded.value
+  const log = emptyReplay()
+  if (graph !== undefined) {
+    if (!Equal.equals(cut.graph, graph.shape)) return undefined
+    const state = decodeState(graph, cut.state)
+    if (Result.isFailure(state)) return undefined
+    const frame = emptyFrame(cut.graph)
+    frame.startedAt = cut.startedAt
+    frame.base = {
+      // A required channel without a value is there, as `undefined`.
+      state: { ...graph.initial, ...state.success },
+      step: cut.step,
+      finished: cut.finished?.map((finished) => toFinished(graph, finished)),
+      arrived: cut.arrived
+    }
+    log.frames.set("", frame)
+  }
+  log.head = snapshot.seq
+  log.shape = cut.graph
+  log.waited = cut.waited
+  log.outcome = cut.outcome
+  log.input = cut.input
+  log.runKey = cut.runKey
+  for (const run of cut.runs) log.runs.add(run)
+  log.queue.push(...cut.queue.map(({ input, run, seq }) => ({ seq, input, run })))
+  return log
+}

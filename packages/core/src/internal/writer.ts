@@ -1,0 +1,144 @@
+// The one writer of a run: appends in order, as few as can be, and takes in what came from outside in between.
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Semaphore from "effect/Semaphore"
+import type { Entry, Sequenced } from "../Entry.ts"
+import type { JournalConflict } from "../Errors.ts"
+import type { Event } from "../Event.ts"
+import type { Journal } from "../Journal.ts"
+import type { JournalFailure } from "../Task.ts"
+import type { Compiled } from "./compile.ts"
+import type { RunJournal } from "./frame.ts"
+import type { Opened } from "./open.ts"
+import { replay } from "./replay.ts"
+import * as Snapshot from "./snapshot.ts"
+
+type Entries = readonly [Entry, ...ReadonlyArray<Entry>]
+
+/** How often an append or an answer looks again when something came in between. */
+export const maxCollisions = 64
+
+interface Slot {
+  readonly entries: Entries
+  readonly done: Deferred.Deferred<boolean, JournalFailure>
+}
+
+/**
+ * One append at a time, each after the one before; what waits for its turn goes into the next as one. Answers and inputs
+ * that came from outside in between are taken in; any other entry means that somebody else runs the thread, and is a
+ * conflict.
+ */
+export const make = (options: {
+  readonly journal: Journal["Service"]
+  readonly thread: string
+  readonly graph: Compiled
+  readonly opened: Opened
+  readonly emit: ((event: Event) => Effect.Effect<void>) | undefined
+  /** Events up to here are known to who listens. */
+  readonly after: number
+}): RunJournal => {
+  const { after, emit, graph, journal, opened, thread } = options
+  const { log } = opened
+  let busy = false
+  let slots: Array<Slot> = []
+
+  // Told in order and each once, also if the one who tells is interrupted: the next goes on where it was.
+  const untold: Array<Sequenced> = []
+  const oneTells = Semaphore.makeUnsafe(1)
+  const tell = (emit: (event: Event) => Effect.Effect<void>) =>
+    Effect.whileLoop({
+      while: () => untold.length > 0,
+      body: () =>
+        Effect.uninterruptibleMask((restore) =>
+          Effect.map(restore(emit({ _tag: "Journaled", ...untold[0]! })), () => untold.shift())
+        ),
+      step: () => {}
+    })
+  const took = (entries: ReadonlyArray<Sequenced>, reader?: Compiled) => {
+    replay(log, entries, reader)
+    if (emit !== undefined) for (const entry of entries) if (entry.seq > after) untold.push(entry)
+  }
+
+  const write = (entries: Entries, collisions: number): Effect.Effect<boolean, JournalFailure> =>
+    Effect.matchEffect(
+      Effect.suspend(() => journal.append(thread, log.head, entries, { id: opened.id })),
+      {
+        onSuccess: ({ id, snapshotDue, written }) => {
+          opened.id = id
+          took(written)
+          return Effect.succeed(snapshotDue)
+        },
+        onFailure: (error) =>
+          error._tag === "JournalUnavailable" || collisions >= maxCollisions
+            ? Effect.fail(error)
+            : collide(entries, error, collisions)
+      }
+    )
+
+  const collide = Effect.fnUntraced(function* (entries: Entries, conflict: JournalConflict, collisions: number) {
+    const between = yield* journal
+      .read(thread, { after: log.head })
+      .pipe(Effect.catchTag(["JournalCorrupt", "ThreadNotFound"], () => Effect.succeed([])))
+    if (between.length === 0 || !between.every(({ entry }) => fromOutside.has(entry._tag))) return yield* conflict
+    took(between, graph)
+    if (between.some(({ entry }) => entry._tag === "AskAnswered")) log.answered = true
+    return yield* write(entries, collisions + 1)
+  })
+
+  // Who comes while an append is under way waits for its turn; who made that append makes theirs too, as one.
+  const lead = (entries: Entries): Effect.Effect<boolean, JournalFailure> =>
+    Effect.flatMap(Effect.exit(write(entries, 0)), (exit) => {
+      if (slots.length > 0) return Effect.andThen(leadAll, exit)
+      busy = false
+      return exit
+    })
+
+  const leadAll: Effect.Effect<void> = Effect.suspend(() => {
+    const taken = slots
+    slots = []
+    const [first, ...rest] = taken.flatMap((slot) => slot.entries)
+    if (first === undefined) {
+      busy = false
+      return Effect.void
+    }
+    return Effect.flatMap(Effect.exit(write([first, ...rest], 0)), (exit) => {
+      for (const slot of taken) Deferred.doneUnsafe(slot.done, exit)
+      return leadAll
+    })
+  })
+
+  const follow = (entries: Entries, restore: <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E>) => {
+    const slot: Slot = { entries, done: Deferred.makeUnsafe() }
+    slots.push(slot)
+    return Effect.onInterrupt(restore(Deferred.await(slot.done)), () =>
+      Effect.sync(() => {
+        slots = slots.filter((other) => other !== slot)
+      })
+    )
+  }
+
+  return {
+    thread,
+    replay: log,
+    append: (entries) =>
+      // Once an append is under way it is seen through: an interruption must not lose where the thread stands.
+      Effect.uninterruptibleMask((restore) => {
+        let written: Effect.Effect<boolean, JournalFailure>
+        if (busy) written = follow(entries, restore)
+        else {
+          busy = true
+          written = lead(entries)
+        }
+        return emit === undefined ? written : Effect.tap(written, () => restore(oneTells.withPermits(1)(tell(emit))))
+      }),
+    // A cache: what fails here is made up for by the next.
+    snapshot: Effect.suspend(() => {
+      const cut = Snapshot.cut(graph, log)
+      return cut === undefined
+        ? Effect.void
+        : Effect.ignore(journal.keepSnapshot(thread, cut.seq, cut.value, { id: opened.id }))
+    })
+  }
+}
+
+const fromOutside = new Set<Entry["_tag"]>(["AskAnswered", "InputQueued"])

@@ -1,0 +1,18 @@
+import { Edge, Graph } from "@selvage/core"
+import { Effect } from "effect"
+import { Plan, Search, state } from "./shared.ts"
+
+export const graph = Graph.make("lines", {
+  state,
+  nodes: {
+    plan: Plan,
+    search: Search,
+    write: ({ notes }) => Effect.succeed({ answer: notes.join() })
+  },
+  edges: {
+    start: "plan",
+    plan: ({ topics }) => Edge.fanOut("search", [topics.length]), // error
+    search: ({ notes }) => (notes.length < 3 ? "plan" : "write"),
+    write: "end"
+  }
+})

@@ -1,0 +1,18 @@
+import { Graph } from "@selvage/core"
+import { Effect } from "effect"
+import { Plan, Search, state } from "./shared.ts"
+
+export const graph = Graph.make("lines", {
+  state,
+  nodes: {
+    plan: Plan,
+    search: Search,
+    write: ({ notes }) => Effect.succeed({ answer: notes.join() })
+  },
+  edges: {
+    start: "plan",
+    plan: { each: "search", of: ({ topics }) => topics },
+    search: { to: ["plan", "wriet"], choose: () => "plan" }, // error
+    write: "end"
+  }
+})

@@ -1,0 +1,24 @@
+import { type Errors, Graph, type Task } from "@selvage/core"
+import { Effect } from "effect"
+import { Plan, Search, state } from "./shared.ts"
+
+export const graph = Graph.make("lines", {
+  state,
+  nodes: {
+    plan: Plan,
+    search: Search,
+    write: ({ notes }) => Effect.succeed({ answer: notes.join() })
+  },
+  edges: {
+    start: "plan",
+    plan: { each: "search", of: ({ topics }) => topics },
+    search: ({ notes }) => (notes.length < 3 ? "plan" : "write"),
+    write: "end"
+  }
+})
+
+const program = Graph.run(graph, { question: "why" })
+
+type Handled = Effect.Effect<unknown, Errors.GraphFailure | Task.Suspended, Plan | Search>
+
+export const handled: Handled = program // error

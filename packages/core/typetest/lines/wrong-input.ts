@@ -1,0 +1,22 @@
+import { Graph } from "@selvage/core"
+import { Effect } from "effect"
+import { Plan, Search, state } from "./shared.ts"
+
+export const graph = Graph.make("lines", {
+  state,
+  nodes: {
+    plan: Plan,
+    search: Search,
+    write: ({ notes }) => Effect.succeed({ answer: notes.join() })
+  },
+  edges: {
+    start: "plan",
+    plan: { each: "search", of: ({ topics }) => topics },
+    search: ({ notes }) => (notes.length < 3 ? "plan" : "write"),
+    write: "end"
+  }
+})
+
+export const program = Graph.run(graph, {
+  question: 42 // error
+})

@@ -1,0 +1,6 @@
+import { Effect } from "effect"
+import { Plan } from "./shared.ts"
+
+export const PlanLive = Plan.toLayer(
+  () => Effect.succeed({ topics: [1] }) // error
+)

@@ -1,0 +1,258 @@
+/**
+ * Budgets: accounts of tokens and money with a ceiling, nested in one another, around any `LanguageModel`.
+ *
+ * Before a call its estimate is reserved in all accounts of the fiber, or in none; after it, what was really used is
+ * counted in its place; a call that failed before its model answered is released. The accounts are those of
+ * {@link withAccounts}, which nest (a tenant's around a user's around a run's), and those of the middleware itself.
+ *
+ * What happens when an account is exhausted is said by the account: the call fails, waits for room, or goes to a cheaper
+ * model. It fails as a `LanguageModel` does, with an `AiError`; {@link exceededIn} and `Refusal.catchRefusal` give the
+ * {@link BudgetExceeded} in it.
+ *
+ * **What is counted**
+ *
+ * - Known usage as the provider reports it, with cached, written and reasoning tokens at their own price, rounded up to the
+ *   micro-dollar.
+ * - The estimate, when the usage is not known: a call or a stream that was interrupted, a stream that its reader left, that
+ *   was cut or broke off after it had begun, an answer without usage. `Ledger.events` has an `EstimateCharged` for each.
+ * - Nothing for a model that failed before it answered (refused, rate limited, timed out, unreachable).
+ *
+ * **Estimates** are the counted prompt and tools, with the counter's error on top, and `outputTokens` for the answer. A
+ * ceiling is passed at most by what usage is above its estimate, so let `outputTokens` be what you allow the model
+ * (`max_output_tokens`, `max_tokens`), not what it mostly needs.
+ *
+ * **Prices** are those of `Prices.Prices` where the middleware is made. For a model without one an account in money refuses
+ * the call ({@link PriceUnknown}), unless `unknownPrice` says by what to count. It is never counted as free; a model of your
+ * own machine is, if you give it a row of zeros.
+ *
+ * **Gotchas**
+ *
+ * - Put it outside of retries, breakers and fallback for one reservation per call, inside for one per attempt.
+ * - A call without accounts is not limited.
+ * - Of several accounts without room the first, which is the outermost, says what happens.
+ * - A stream is reserved when it is run, in the accounts of the fiber that runs it.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import * as Budget from "@selvage/models/Budget"
+ * import * as BudgetLedger from "@selvage/models/BudgetLedger"
+ * import * as BudgetStore from "@selvage/models/BudgetStore"
+ * import * as Models from "@selvage/models/Models"
+ * import * as LanguageModel from "effect/ai/LanguageModel"
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ *
+ * const answer = (user: string, prompt: string) =>
+ *   LanguageModel.generateText({ prompt }).pipe(
+ *     Budget.withAccounts([
+ *       { name: "tenant:acme", dollars: 500, window: { every: "month", zone: "Europe/Zurich" } },
+ *       { name: `user:${user}`, tokens: 200_000, window: { last: "24 hours" }, onExhausted: "wait" }
+ *     ])
+ *   )
+ *
+ * export const main = answer("42", "What is a selvage?").pipe(
+ *   Effect.provide(
+ *     Budget.layer({ outputTokens: 1_000 }).pipe(
+ *       Layer.provide([Models.layerConfig, BudgetLedger.layer().pipe(Layer.provide(BudgetStore.layerMemory()))])
+ *     )
+ *   )
+ * )
+ * ```
+ */
+import type * as AiError from "effect/ai/AiError"
+import type * as LanguageModel from "effect/ai/LanguageModel"
+import type * as Response from "effect/ai/Response"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import type * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import { BudgetExceeded, Ledger, type Reservation } from "./BudgetLedger.ts"
+import { BudgetUnavailable } from "./BudgetStore.ts"
+import * as ContextWindow from "./ContextWindow.ts"
+import { type Account, Accounts, distinct, type Input, toAccount } from "./internal/budgetAccount.ts"
+import * as BudgetCall from "./internal/budgetCall.ts"
+import * as Middleware from "./Middleware.ts"
+import * as Prices from "./Prices.ts"
+import * as Refusal from "./Refusal.ts"
+
+export { BudgetExceeded } from "./BudgetLedger.ts"
+export {
+  Account,
+  Accounts,
+  Calendar,
+  type Input as AccountInput,
+  Rolling,
+  Window,
+  withAccounts
+} from "./internal/budgetAccount.ts"
+
+/** A call was refused because nobody knows what it costs, and an account has a ceiling in money. */
+export class PriceUnknown extends Schema.TaggedError<PriceUnknown>()("PriceUnknown", {
+  models: Schema.Array(Schema.String),
+  accounts: Schema.Array(Schema.String)
+}) {
+  override get message(): string {
+    return `The price of ${this.models.join(", ")} is not known, and money is limited in ${this.accounts.join(", ")}: add a row to the prices (${Prices.variable}, Prices.layer), or set unknownPrice to count by an estimate.`
+  }
+}
+
+/** The account that had no room, in the error of a call. */
+export const exceededIn = (error: unknown): Option.Option<BudgetExceeded> => Refusal.find(BudgetExceeded, error)
+
+/** Options of {@link middleware}. */
+export interface Options {
+  /** Accounts of every call, besides those of the fiber: of a role, for example. */
+  readonly accounts?: ReadonlyArray<Input> | undefined
+  /** The most tokens that an answer takes, reasoning included. Default 4,096. */
+  readonly outputTokens?: number | undefined
+  /** Counts the prompt. Default: `ContextWindow.estimateCareful`. */
+  readonly counter?: ContextWindow.Counter | undefined
+  /** Estimates a call in place of `outputTokens` and `counter`. */
+  readonly estimate?: ((call: Middleware.Call) => Effect.Effect<Prices.Tokens, AiError.AiError>) | undefined
+  /** By what to count models without a known price. Without it accounts in money refuse them. */
+  readonly unknownPrice?: Prices.Price | undefined
+  /** Who is asked when an account with `onExhausted: "step-down"` has no room. Its own estimate must fit. */
+  readonly stepDown?: LanguageModel.LanguageModel | undefined
+}
+
+interface Held {
+  readonly next: Middleware.Next
+  readonly reservation: Reservation
+  readonly quotes: ReadonlyArray<BudgetCall.Quote>
+}
+
+const namesOf = (accounts: ReadonlyArray<Account>): ReadonlyArray<string> => accounts.map(({ name }) => name)
+
+/** What a middleware has seen of an answer. */
+interface Seen {
+  finish: Response.FinishPartEncoded | undefined
+  model: string | undefined
+  content: boolean
+}
+
+const see = (seen: Seen, part: Response.AnyPartEncoded): void => {
+  if (part.type === "finish") seen.finish = part
+  else if (part.type === "response-metadata") seen.model = part.modelId ?? seen.model
+  else seen.content = true
+}
+
+/** Keeps the calls of a model within the accounts of the fiber. */
+export const middleware: (options?: Options) => Effect.Effect<Middleware.Middleware, never, Ledger> = Effect.fnUntraced(
+  function* (options: Options = {}) {
+    const ledger = yield* Ledger
+    const prices = yield* Prices.Prices
+    const { counter = ContextWindow.estimateCareful, outputTokens = 4_096 } = options
+    const own = (options.accounts ?? []).map(toAccount)
+    const cheaper = options.stepDown === undefined ? undefined : Middleware.toNext(options.stepDown)
+
+    const reserve = Effect.fnUntraced(function* (
+      call: Middleware.Call,
+      next: Middleware.Next,
+      accounts: ReadonlyArray<Account>
+    ) {
+      const quotes = BudgetCall.quotes(next.subject.models, prices, options.unknownPrice)
+      const unknown = quotes.flatMap(({ model, price }) => (Option.isNone(price) ? [model] : []))
+      const inMoney = accounts.filter(({ dollars }) => dollars !== undefined)
+      if (unknown.length > 0 && inMoney.length > 0) {
+        return yield* new PriceUnknown({ models: unknown, accounts: namesOf(inMoney) })
+      }
+      const tokens = yield* options.estimate === undefined
+        ? BudgetCall.estimate(call, counter, outputTokens)
+        : options.estimate(call)
+      const reservation = yield* ledger.reserve(accounts, BudgetCall.reserved(tokens, quotes))
+      yield* Effect.forEach(unknown, (model) => ledger.report({ _tag: "Unpriced", accounts: namesOf(accounts), model }))
+      return { next, quotes, reservation } satisfies Held
+    })
+
+    const admit = (next: Middleware.Next) => (call: Middleware.Call) =>
+      Effect.gen(function* () {
+        const accounts = distinct([...(yield* Accounts), ...own])
+        if (accounts.length === 0) return undefined
+        const held = yield* Effect.catchTag(reserve(call, next, accounts), "BudgetExceeded", (error) =>
+          error.onExhausted === "step-down" && cheaper !== undefined
+            ? Effect.tap(reserve(call, cheaper, accounts), () =>
+                ledger.report({ _tag: "SteppedDown", error, to: cheaper.subject.models })
+              )
+            : Effect.fail(error)
+        )
+        call.span.attribute("selvage.budget.accounts", namesOf(accounts))
+        call.span.attribute("selvage.budget.reserved_tokens", held.reservation.amount.tokens)
+        call.span.attribute("selvage.budget.reserved_micros", held.reservation.amount.micros)
+        if (held.next === cheaper) call.span.attribute("selvage.budget.stepped_down", true)
+        return held
+      }).pipe(
+        Effect.catchTags({
+          BudgetExceeded: (error) => Effect.fail(Refusal.make(BudgetExceeded, error, { method: call.method })),
+          PriceUnknown: (error) =>
+            Effect.fail(Refusal.make(PriceUnknown, error, { method: call.method, as: "InvalidRequestError" })),
+          BudgetUnavailable: (error) =>
+            Effect.fail(Refusal.make(BudgetUnavailable, error, { method: call.method, as: "InternalProviderError" }))
+        })
+      )
+
+    const end = Effect.fnUntraced(function* (
+      { quotes, reservation }: Held,
+      exit: Exit.Exit<unknown, AiError.AiError>,
+      seen: Seen
+    ) {
+      const accounts = namesOf(reservation.accounts)
+      const result = BudgetCall.result(exit, seen.finish, seen.content)
+      if (result._tag === "Nothing") return yield* Effect.ignore(ledger.release(reservation))
+      const usage = result._tag === "Used" ? BudgetCall.used(result.tokens, quotes, seen.model) : reservation.amount
+      if (result._tag === "Unknown") {
+        yield* ledger.report({ _tag: "EstimateCharged", accounts, amount: usage, why: result.why })
+      }
+      // The answer is there and paid for: an account that cannot be reached must not take it away.
+      yield* Effect.catch(ledger.settle(reservation, usage), (error) =>
+        Effect.andThen(
+          Effect.logError(
+            `${usage.tokens} tokens and ${usage.micros} micro-dollars of ${accounts.join(", ")} are not counted`,
+            error
+          ),
+          ledger.report({ _tag: "Unsettled", accounts, amount: usage, why: error.message })
+        )
+      )
+    })
+
+    return (next: Middleware.Next): Middleware.Next => ({
+      ...next,
+      generate: (call) => {
+        const seen: Seen = { finish: undefined, model: undefined, content: false }
+        return Effect.acquireUseRelease(
+          admit(next)(call),
+          (held) =>
+            Effect.map((held?.next ?? next).generate(call), (answer) => {
+              for (const part of answer) see(seen, part)
+              return answer
+            }),
+          (held, exit) => (held === undefined ? Effect.void : end(held, exit, seen))
+        )
+      },
+      stream: (call) =>
+        Stream.suspend(() => {
+          const seen: Seen = { finish: undefined, model: undefined, content: false }
+          return Stream.unwrap(
+            Effect.map(
+              Effect.acquireRelease(admit(next)(call), (held, exit) =>
+                held === undefined ? Effect.void : end(held, exit as Exit.Exit<unknown, AiError.AiError>, seen)
+              ),
+              (held) =>
+                Stream.mapArray((held?.next ?? next).stream(call), (parts) => {
+                  for (const part of parts) see(seen, part)
+                  return parts
+                })
+            )
+          )
+        })
+    })
+  }
+)
+
+/** Keeps the calls of the `LanguageModel` below within the accounts of the fiber; compose with `Layer.provide`. */
+export const layer = (
+  options?: Options
+): Layer.Layer<LanguageModel.LanguageModel, never, Ledger | LanguageModel.LanguageModel> =>
+  Middleware.layer(middleware(options))

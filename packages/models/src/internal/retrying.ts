@@ -1,0 +1,115 @@
+/** Asking again, after a failure or beside an answer that is late. */
+import * as Policy from "@selvage/core/Policy"
+import type * as AiError from "effect/ai/AiError"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Pull from "effect/Pull"
+import * as Schedule from "effect/Schedule"
+import * as Stream from "effect/Stream"
+import type { Call, Middleware, Part } from "../Middleware.ts"
+import { nothing, noting, open } from "./partial.ts"
+
+/** What to do when a stream fails after it gave content. */
+export type OnPartial = "fail" | "restart"
+
+/** A stream of parts began anew: what came before it is void. */
+export interface Restarted {
+  /** What failed. */
+  readonly model: string
+  /** Its error, for a person. */
+  readonly reason: string
+}
+
+declare module "effect/ai/Response" {
+  export interface ResponseMetadataPartMetadata extends ProviderMetadata {
+    /** Set on the part that marks a restart: all parts before it belong to an answer that failed. */
+    readonly selvage?: { readonly restarted: { readonly model: string; readonly reason: string } } | null
+  }
+}
+
+/** The part that marks a restart. */
+export const marker = (model: string, error: AiError.AiError): Part => ({
+  type: "response-metadata",
+  metadata: { selvage: { restarted: { model, reason: error.message } } }
+})
+
+/** Adds an event to the span of the whole call. */
+export const report = (call: Call, name: string, attributes: Record<string, unknown>): Effect.Effect<void> =>
+  Effect.map(Clock.Clock, (clock) => call.span.event(name, clock.currentTimeNanosUnsafe(), attributes))
+
+/** Asks again as a schedule says, whose input is the error. */
+export const retrying =
+  (schedule: Schedule.Schedule<unknown, unknown>, onPartial: OnPartial): Middleware =>
+  (next) => {
+    const model = next.subject.models.join("|")
+    const noted = (call: Call) => (error: AiError.AiError) =>
+      report(call, "selvage.model.failed", { "selvage.model": model, "error.message": error.message })
+    return {
+      ...next,
+      generate: (call) => Effect.retry(Effect.tapError(next.generate(call), noted(call)), { schedule }),
+      stream: (call) =>
+        Stream.unwrap(
+          Effect.map(Schedule.toStepWithSleep(schedule), (step) => {
+            const attempt = (): Stream.Stream<Part, AiError.AiError> =>
+              Stream.suspend(() => {
+                const progress = nothing()
+                return Stream.catch(noting(next.stream(call), progress), (error) => {
+                  if (progress.called || (progress.content && onPartial === "fail")) return Stream.fail(error)
+                  const restarted = progress.content ? Stream.succeed(marker(model, error)) : Stream.empty
+                  const wait = Effect.andThen(
+                    noted(call)(error),
+                    Pull.catchDone(step(error), () => Effect.fail(error))
+                  )
+                  return Stream.unwrap(Effect.as(wait, Stream.concat(restarted, attempt())))
+                })
+              })
+            return attempt()
+          })
+        )
+    }
+  }
+
+// A fails before B began: that is the answer. Else the first success is, and the later failure if there is none.
+const hedged = <A, E, R>(
+  ask: Effect.Effect<A, E, R>,
+  after: number,
+  begun: Effect.Effect<void>
+): Effect.Effect<A, E, R> =>
+  Effect.suspend(() => {
+    let second = false
+    let failures = 0
+    const settle = (exit: Exit.Exit<A, E>): Effect.Effect<A, E> => {
+      if (Exit.isFailure(exit)) failures++
+      return Exit.isFailure(exit) && second && failures < 2 ? Effect.never : exit
+    }
+    const own = Effect.flatMap(Effect.exit(ask), settle)
+    const other = Effect.sleep(after).pipe(
+      Effect.andThen(
+        Effect.suspend(() => {
+          second = true
+          return begun
+        })
+      ),
+      Effect.andThen(own)
+    )
+    return Effect.raceFirst(own, other)
+  })
+
+/** Asks a second time if there is no answer, or no content of a stream, after a while; the first to answer is heard. */
+export const hedging =
+  (after: number): Middleware =>
+  (next) => {
+    const begun = (call: Call) =>
+      report(call, "selvage.model.hedged", { "selvage.model": next.subject.models.join("|") })
+    return {
+      ...next,
+      generate: (call) => hedged(next.generate(call), after, begun(call)),
+      stream: (call) =>
+        Stream.unwrap(Effect.map(hedged(open(next.stream(call)), after, begun(call)), ({ stream }) => stream))
+    }
+  }
+
+/** Jittered exponential backoff, at least what the error asks for, on errors that are worth it. */
+export const backoff = (times: number): Schedule.Schedule<unknown, unknown> =>
+  Policy.retryable(Schedule.exponential("200 millis").pipe(Schedule.jittered, Schedule.upTo({ times })))

@@ -1,0 +1,97 @@
+/**
+ * Tokens: an estimate of how many tokens a text has, by the script of its words. Without a vocabulary it can only be an
+ * estimate; its error was measured against real tokenizers and is held by a test (`ContextWindow.test.ts`).
+ */
+
+/** How many tokens a unit of text costs. */
+export interface Profile {
+  readonly name: string
+  /** Longest ASCII word that is one token, and the letters per token of longer ones. */
+  readonly wholeWord: number
+  readonly lettersPerToken: number
+  /** Letters per token of words in Latin script with accents. */
+  readonly accented: number
+  /** Tokens per character. */
+  readonly han: number
+  readonly hangul: number
+  readonly cyrillicGreek: number
+  readonly arabicHebrew: number
+  readonly other: number
+}
+
+/** OpenAI's `o200k_base` and tokenizers with a vocabulary as large. */
+export const o200k: Profile = {
+  name: "o200k",
+  wholeWord: 8,
+  lettersPerToken: 5.2,
+  accented: 3.6,
+  han: 0.85,
+  hangul: 0.75,
+  cyrillicGreek: 0.28,
+  arabicHebrew: 0.42,
+  other: 0.36
+}
+
+/** For tokenizers that are not known: rather too many than too few, most of all for scripts other than Latin. */
+export const careful: Profile = {
+  name: "careful",
+  wholeWord: 8,
+  lettersPerToken: 3.1,
+  accented: 2.6,
+  han: 1.1,
+  hangul: 1.45,
+  cyrillicGreek: 0.65,
+  arabicHebrew: 1.15,
+  other: 1.35
+}
+
+const units = /\p{L}[\p{L}\p{M}]*|\p{N}+|[^\S\n]+|\n\s*|[^\s\p{L}\p{N}]+/gu
+const ascii = /^[\x20-\x7e]+$/
+const camel = /[a-z][A-Z]/g
+const eastAsian = /^[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}]/u
+
+const lengthOf = (text: string): number => {
+  let length = 0
+  for (const _ of text) length++
+  return length
+}
+
+const bytesOf = (text: string): number => {
+  let bytes = 0
+  for (const character of text) {
+    const code = character.codePointAt(0)!
+    bytes += code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4
+  }
+  return bytes
+}
+
+const wordTokens = (word: string, profile: Profile): number => {
+  if (ascii.test(word)) {
+    const whole = word.length <= profile.wholeWord ? 1 : word.length / profile.lettersPerToken
+    return whole + 0.6 * (word.match(camel)?.length ?? 0)
+  }
+  const length = lengthOf(word)
+  if (eastAsian.test(word)) return length * profile.han
+  if (/^\p{Script=Hangul}/u.test(word)) return length * profile.hangul
+  if (/^\p{Script=Latin}/u.test(word)) return Math.max(1, length / profile.accented)
+  if (/^[\p{Script=Cyrillic}\p{Script=Greek}]/u.test(word)) return Math.max(1, length * profile.cyrillicGreek)
+  if (/^[\p{Script=Arabic}\p{Script=Hebrew}]/u.test(word)) return Math.max(1, length * profile.arabicHebrew)
+  return Math.max(1, length * profile.other)
+}
+
+/** The estimated tokens of a text. */
+export const estimate = (text: string, profile: Profile): number => {
+  let tokens = 0
+  let spaced = false
+  for (const [unit] of text.matchAll(units)) {
+    const space = /^\s/.test(unit)
+    if (space) tokens += unit.startsWith("\n") || unit.length > 1 ? 1 : 0
+    // A space belongs to the word that follows, but not to a number.
+    else if (/^\p{N}/u.test(unit)) tokens += Math.ceil(unit.length / 3) + (spaced ? 1 : 0)
+    else if (/^\p{L}/u.test(unit)) tokens += wordTokens(unit, profile)
+    else if (ascii.test(unit)) tokens += Math.max(1, unit.length / 2.2)
+    else tokens += bytesOf(unit) / 3
+    spaced = space
+  }
+  return Math.ceil(tokens)
+}

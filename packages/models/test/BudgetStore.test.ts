@@ -1,0 +1,452 @@
+import { assert, describe, it, layer } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Redis from "effect/persistence/Redis"
+import * as fc from "fast-check"
+import { BudgetStore } from "../src/index.ts"
+import { spawn } from "node:child_process"
+import { join } from "node:path"
+import { connect, emptyPlace, redisClient, stores } from "./budgetStores.ts"
+
+const { BudgetStore: Store, never, zero } = BudgetStore
+
+const day = 86_400_000
+const minute = 60_000
+const week = 7 * day
+const open = { slot: 0, ends: never, ceiling: {}, maxHolds: 10_000 } as const
+const tokens = (count: number): BudgetStore.Amount => ({ tokens: count, micros: 0 })
+
+type Hold = { readonly id: string; readonly lines: readonly [BudgetStore.Line, ...Array<BudgetStore.Line>] }
+
+for (const { layer: store, name, skip } of stores("budget_store")) {
+  describe.skipIf(skip)(`BudgetStore on ${name}`, () => {
+    layer(store, { excludeTestServices: true })((it) => {
+      it.effect("holds an amount, counts what was used in its place, and counts it once", () =>
+        Effect.gen(function* () {
+          const own = yield* Store
+          const line = { ...open, book: "once" }
+          const amount = { tokens: 100, micros: 2_000 }
+          const request = { id: "once-1", lines: [line] as const, amount, now: 0, expires: minute }
+          assert.deepStrictEqual(yield* own.reserve(request), { _tag: "Reserved" })
+          assert.deepStrictEqual(yield* own.sums(["once"], 0), [{ spent: zero, reserved: amount, holds: 1 }])
+          const usage = { tokens: 70, micros: 1_500 }
+          const end = { id: "once-1", charges: [line] as const, usage, now: 0 }
+          assert.deepStrictEqual(yield* own.settle(end), [zero])
+          assert.deepStrictEqual(yield* own.settle(end), [undefined])
+          assert.deepStrictEqual(yield* own.sums(["once"], 0), [{ spent: usage, reserved: zero, holds: 0 }])
+        })
+      )
+
+      it.effect("gives back what is released, and counts nothing afterwards", () =>
+        Effect.gen(function* () {
+          const own = yield* Store
+          const line = { ...open, book: "released" }
+          yield* own.reserve({ id: "rel-1", lines: [line], amount: tokens(5), now: 0, expires: minute })
+          yield* own.release({ id: "rel-1", charges: [line], now: 0 })
+          yield* own.release({ id: "rel-1", charges: [line], now: 0 })
+          assert.deepStrictEqual(yield* own.settle({ id: "rel-1", charges: [line], usage: tokens(5), now: 0 }), [
+            undefined
+          ])
+          assert.deepStrictEqual(yield* own.sums(["released"], 0), [{ spent: zero, reserved: zero, holds: 0 }])
+        })
+      )
+
+      it.effect("refuses by the first line without room, and then holds nothing in any", () =>
+        Effect.gen(function* () {
+          const own = yield* Store
+          const tenant = { ...open, book: "nested tenant", ceiling: { tokens: 1_000 } }
+          const user = { ...open, book: "nested user", ends: 500, ceiling: { tokens: 1_000, micros: 40 } }
+          const amount = { tokens: 10, micros: 30 }
+          yield* own.reserve({ id: "n-1", lines: [tenant, user], amount, now: 0, expires: minute })
+          yield* own.settle({ id: "n-1", charges: [tenant, user], usage: { tokens: 10, micros: 15 }, now: 0 })
+          yield* own.reserve({
+            id: "n-2",
+            lines: [tenant, user],
+            amount: { tokens: 1, micros: 20 },
+            now: 0,
+            expires: minute
+          })
+          const before = yield* own.sums(["nested tenant", "nested user"], 0)
+          const reply = yield* own.reserve({ id: "n-3", lines: [tenant, user], amount, now: 0, expires: minute })
+          assert.deepStrictEqual(
+            reply._tag === "Refused"
+              ? { ...reply, slots: reply.slots.reduce((sum, slot) => BudgetStore.add(sum, slot.amount), zero) }
+              : reply,
+            {
+              _tag: "Refused",
+              index: 1,
+              resource: "money",
+              sums: { spent: { tokens: 10, micros: 15 }, reserved: { tokens: 1, micros: 20 }, holds: 1 },
+              slots: { tokens: 11, micros: 35 }
+            }
+          )
+          assert.isTrue(reply._tag === "Refused" && reply.slots.every(({ ends }) => ends === 500))
+          assert.deepStrictEqual(yield* own.sums(["nested tenant", "nested user"], 0), before)
+        })
+      )
+
+      it.effect("bounds how many holds a book has", () =>
+        Effect.gen(function* () {
+          const own = yield* Store
+          const line = { ...open, book: "bounded", maxHolds: 2 }
+          for (const id of ["b-1", "b-2"]) {
+            yield* own.reserve({ id, lines: [line], amount: zero, now: 0, expires: minute })
+          }
+          const reply = yield* own.reserve({ id: "b-3", lines: [line], amount: zero, now: 0, expires: minute })
+          assert.strictEqual(reply._tag === "Refused" && reply.resource, "holds")
+          yield* own.release({ id: "b-1", charges: [line], now: 0 })
+          assert.strictEqual(
+            (yield* own.reserve({ id: "b-4", lines: [line], amount: zero, now: 0, expires: minute }))._tag,
+            "Reserved"
+          )
+        })
+      )
+
+      it.effect("frees a hold when it expires, and still counts its late usage, once", () =>
+        Effect.gen(function* () {
+          const own = yield* Store
+          const line = { ...open, book: "late", ceiling: { tokens: 100 } }
+          yield* own.reserve({ id: "l-1", lines: [line], amount: tokens(100), now: 0, expires: minute })
+          const second = { id: "l-2", lines: [line] as const, amount: tokens(60), now: minute - 1, expires: 2 * minute }
+          assert.strictEqual((yield* own.reserve(second))._tag, "Refused")
+          assert.strictEqual((yield* own.reserve({ ...second, now: minute }))._tag, "Reserved")
+          const late = { id: "l-1", charges: [line] as const, usage: tokens(90), now: 3 * minute }
+          assert.deepStrictEqual(yield* own.settle(late), [zero])
+          assert.deepStrictEqual(yield* own.settle(late), [undefined])
+          assert.deepStrictEqual(yield* own.sums(["late"], 3 * minute), [
+            { spent: tokens(90), reserved: zero, holds: 0 }
+          ])
+        })
+      )
+
+      it.effect("counts a slot until it ends, and its holds no longer than that", () =>
+        Effect.gen(function* () {
+          const own = yield* Store
+          const first = { ...open, book: "days", slot: 0, ends: day, ceiling: { tokens: 10 } }
+          const next = { ...first, slot: day, ends: 2 * day }
+          yield* own.reserve({ id: "d-1", lines: [first], amount: tokens(6), now: day - 10, expires: day + minute })
+          yield* own.reserve({ id: "d-2", lines: [first], amount: tokens(4), now: day - 10, expires: day + minute })
+          yield* own.settle({ id: "d-1", charges: [first], usage: tokens(6), now: day - 5 })
+          assert.deepStrictEqual(yield* own.sums(["days"], day - 1), [
+            { spent: tokens(6), reserved: tokens(4), holds: 1 }
+          ])
+          assert.deepStrictEqual(yield* own.sums(["days"], day), [{ spent: zero, reserved: zero, holds: 0 }])
+          yield* own.reserve({ id: "d-3", lines: [next], amount: tokens(10), now: day, expires: day + minute })
+          // Reserved yesterday, settled today: yesterday's.
+          assert.deepStrictEqual(yield* own.settle({ id: "d-2", charges: [first], usage: tokens(4), now: day + 1 }), [
+            zero
+          ])
+          assert.deepStrictEqual(yield* own.sums(["days"], day + 1), [{ spent: zero, reserved: tokens(10), holds: 1 }])
+        })
+      )
+
+      it.effect("keeps numbers up to 2^53 exact", () =>
+        Effect.gen(function* () {
+          const own = yield* Store
+          const line = { ...open, book: "large", ceiling: { micros: Number.MAX_SAFE_INTEGER } }
+          const large = { tokens: 1, micros: 9_007_199_254_740_990 }
+          yield* own.reserve({ id: "g-1", lines: [line], amount: large, now: 0, expires: minute })
+          yield* own.settle({ id: "g-1", charges: [line], usage: large, now: 0 })
+          const one = { tokens: 0, micros: 1 }
+          yield* own.reserve({ id: "g-2", lines: [line], amount: one, now: 0, expires: minute })
+          yield* own.settle({ id: "g-2", charges: [line], usage: one, now: 0 })
+          const reply = yield* own.reserve({ id: "g-3", lines: [line], amount: one, now: 0, expires: minute })
+          assert.strictEqual(reply._tag === "Refused" && reply.sums.spent.micros, Number.MAX_SAFE_INTEGER)
+        })
+      )
+
+      it.effect("forgets books", () =>
+        Effect.gen(function* () {
+          const own = yield* Store
+          const [run, user] = [
+            { ...open, book: "run:1" },
+            { ...open, book: "user:1" }
+          ] as const
+          yield* own.reserve({ id: "f-1", lines: [run, user], amount: tokens(5), now: 0, expires: minute })
+          yield* own.forget(["run:1", "not there"])
+          assert.deepStrictEqual(yield* own.settle({ id: "f-1", charges: [run, user], usage: tokens(7), now: 0 }), [
+            undefined,
+            zero
+          ])
+          assert.deepStrictEqual(yield* own.sums(["run:1", "user:1"], 0), [
+            { spent: zero, reserved: zero, holds: 0 },
+            { spent: tokens(7), reserved: zero, holds: 0 }
+          ])
+        })
+      )
+
+      it.effect(
+        "never overdraws with 1,000 callers on one account",
+        () =>
+          Effect.gen(function* () {
+            const own = yield* Store
+            // Of 1,000 callers 7 users could each pay 83, together 581; their tenant can pay 400.
+            const tenant = { ...open, book: "crowd tenant", ceiling: { tokens: 4_000 } }
+            const amount = { tokens: 10, micros: 60 }
+            const callers = Array.from({ length: 1_000 }, (_, caller) => {
+              const user = { ...open, book: `crowd user ${caller % 7}`, ceiling: { tokens: 1_000, micros: 5_000 } }
+              const lines = caller % 2 === 0 ? ([tenant, user] as const) : ([user, tenant] as const)
+              return { id: `c-${caller}`, lines }
+            })
+            const together = { concurrency: "unbounded" } as const
+            const replies = yield* Effect.forEach(
+              callers,
+              ({ id, lines }) => own.reserve({ id, lines, amount, now: 0, expires: minute }),
+              together
+            )
+            const granted = callers.filter((_, index) => replies[index]?._tag === "Reserved")
+            assert.strictEqual(granted.length, 400)
+            const books = ["crowd tenant", ...Array.from({ length: 7 }, (_, index) => `crowd user ${index}`)]
+            const during = yield* own.sums(books, 0)
+            assert.deepStrictEqual(during[0], { spent: zero, reserved: { tokens: 4_000, micros: 24_000 }, holds: 400 })
+            for (const { reserved } of during.slice(1)) assert.isAtMost(reserved.micros, 5_000)
+
+            const usage = { tokens: 9, micros: 55 }
+            yield* Effect.forEach(
+              granted,
+              ({ id, lines }, index) =>
+                index % 5 === 0
+                  ? own.release({ id, charges: lines, now: 0 })
+                  : own.settle({ id, charges: lines, usage, now: 0 }),
+              together
+            )
+            const [all, ...users] = yield* own.sums(books, 0)
+            assert.deepStrictEqual(all, { spent: { tokens: 320 * 9, micros: 320 * 55 }, reserved: zero, holds: 0 })
+            const sum = users.reduce((total, { spent }) => BudgetStore.add(total, spent), zero)
+            assert.deepStrictEqual(sum, { tokens: 320 * 9, micros: 320 * 55 })
+          }),
+        60_000
+      )
+
+      it.effect(
+        "agrees with the model under any schedule, and never exceeds a ceiling but by real usage above its estimate",
+        () =>
+          Effect.gen(function* () {
+            const own = yield* Store
+            let run = 0
+            yield* Effect.promise(() =>
+              fc.assert(
+                fc.asyncProperty(schedules, (steps) => Effect.runPromise(follow(own, `p${run++}`, steps))),
+                { numRuns: name === "memory" ? 300 : 40 }
+              )
+            )
+          }),
+        60_000
+      )
+    })
+  })
+}
+
+const spender = (...parameters: ReadonlyArray<string | number>) =>
+  Effect.callback<{ readonly granted: number; readonly signal: string | null }, Error>((resume) => {
+    const child = spawn(
+      process.execPath,
+      [join(import.meta.dirname, "fixtures/spender.ts"), ...parameters.map(String)],
+      { stdio: ["ignore", "pipe", "inherit"] }
+    )
+    let out = ""
+    child.stdout.on("data", (chunk) => (out += String(chunk)))
+    child.on("error", (error) => resume(Effect.fail(error)))
+    child.on("close", (_, signal) => resume(Effect.succeed({ granted: Number(out), signal })))
+    return Effect.sync(() => child.kill("SIGKILL"))
+  })
+
+for (const { name, skip } of stores("budget_processes").filter(({ name }) => name !== "memory")) {
+  describe.skipIf(skip)(`BudgetStore of several processes on ${name}`, () => {
+    it.live(
+      "never overdraws, and has again what a process held that was killed when its holds expire",
+      () =>
+        Effect.gen(function* () {
+          const place = yield* emptyPlace(name, "selvage_budget_processes")
+          const left = Effect.map(
+            Effect.flatMap(BudgetStore.BudgetStore, (own) =>
+              Effect.all([own.sums(["shared"], 0), own.sums(["shared"], 60_000)])
+            ),
+            ([[before], [after]]) => ({ before, after })
+          ).pipe(Effect.provide(connect(name, place)))
+          const dead = yield* spender(name, place, "dead", 30, 0, "dies")
+          assert.strictEqual(dead.signal, "SIGKILL")
+          const both = yield* Effect.all(
+            [spender(name, place, "a", 200, 0, "live"), spender(name, place, "b", 200, 0, "live")],
+            { concurrency: 2 }
+          )
+          assert.strictEqual(both[0].granted + both[1].granted, 70)
+          const { after, before } = yield* left
+          assert.deepStrictEqual(before, { spent: tokens(700), reserved: tokens(300), holds: 30 })
+          assert.deepStrictEqual(after, { spent: tokens(700), reserved: zero, holds: 0 })
+          const later = yield* spender(name, place, "c", 200, 60_000, "live")
+          assert.strictEqual(later.granted, 30)
+        }).pipe(Effect.scoped),
+      60_000
+    )
+  })
+}
+
+const onRedis = stores("budget_redis").find(({ name }) => name === "Redis")
+
+describe.skipIf(onRedis?.skip)("BudgetStore on Redis", () => {
+  it.live("leaves nothing behind for ever but accounts without window", () =>
+    Effect.gen(function* () {
+      const prefix = yield* emptyPlace("Redis", "selvage_budget_redis")
+      const daily = { ...open, book: "daily", ends: day }
+      yield* Effect.gen(function* () {
+        const own = yield* Store
+        for (const id of ["k-1", "k-2"]) {
+          yield* own.reserve({
+            id,
+            lines: [daily, { ...open, book: "run" }],
+            amount: tokens(1),
+            now: 0,
+            expires: minute
+          })
+        }
+        yield* own.settle({ id: "k-1", charges: [daily, { ...open, book: "run" }], usage: tokens(1), now: 0 })
+      }).pipe(Effect.provide(connect("Redis", prefix)))
+      const client = yield* Redis.Redis
+      const keys = (yield* client.send<Array<string>>("KEYS", `{${prefix}}*`)).sort()
+      const days = yield* Effect.forEach(keys, (key) =>
+        Effect.map(client.send<number>("PTTL", key), (millis) => (millis < 0 ? "for ever" : Math.round(millis / day)))
+      )
+      const lives = Object.fromEntries(keys.map((key, index) => [key.slice(prefix.length + 3), days[index]]))
+      assert.deepStrictEqual(lives, {
+        "book:daily": 8,
+        "book:run": "for ever",
+        "hold:k-2:daily": 7,
+        "hold:k-2:run": 7,
+        "open:daily": 8,
+        "open:run": "for ever"
+      })
+    }).pipe(Effect.scoped, Effect.provide(redisClient))
+  )
+})
+
+type Step =
+  | { readonly _tag: "reserve"; readonly accounts: ReadonlyArray<number>; readonly amount: BudgetStore.Amount }
+  | { readonly _tag: "settle"; readonly which: number; readonly usage: BudgetStore.Amount }
+  | { readonly _tag: "release"; readonly which: number }
+  | { readonly _tag: "pass"; readonly millis: number }
+
+const amounts = (most: number) => fc.record({ tokens: fc.nat(most), micros: fc.nat(most) })
+const schedules: fc.Arbitrary<ReadonlyArray<Step>> = fc.array(
+  fc.oneof(
+    {
+      weight: 4,
+      arbitrary: fc.record({
+        _tag: fc.constant("reserve" as const),
+        accounts: fc.uniqueArray(fc.nat(3), { minLength: 1 }),
+        amount: amounts(40)
+      })
+    },
+    {
+      weight: 3,
+      arbitrary: fc.record({ _tag: fc.constant("settle" as const), which: fc.nat(30), usage: amounts(60) })
+    },
+    { weight: 1, arbitrary: fc.record({ _tag: fc.constant("release" as const), which: fc.nat(30) }) },
+    {
+      weight: 2,
+      // Within a slot, past the life of a hold, into another slot, past all memory.
+      arbitrary: fc.record({
+        _tag: fc.constant("pass" as const),
+        millis: fc.constantFrom(1, 30_000, minute, day / 2, week)
+      })
+    }
+  ),
+  { maxLength: 30 }
+)
+
+// What the accounts are: without window, of a day, of a day with other ceilings, without ceiling.
+const lineAt = (prefix: string, account: number, now: number): BudgetStore.Line => {
+  const slot = Math.floor(now / day) * day
+  const daily = { slot, ends: slot + day, maxHolds: 4, book: `${prefix} ${account}` }
+  if (account === 0) return { ...open, book: `${prefix} 0`, ceiling: { tokens: 200, micros: 150 } }
+  if (account === 1) return { ...daily, ceiling: { tokens: 100 } }
+  return account === 2 ? { ...daily, ceiling: { micros: 80 } } : { ...daily, ceiling: {} }
+}
+
+interface Entry extends BudgetStore.Charge {
+  readonly id: string
+  readonly expires: number
+  readonly held: BudgetStore.Amount
+  state:
+    | "held"
+    | "released"
+    | "forgotten"
+    | { readonly usage: BudgetStore.Amount; readonly overrun: BudgetStore.Amount }
+}
+
+const isOpen = (entry: Entry, now: number) => entry.state === "held" && entry.expires > now && entry.ends > now
+
+/** Does the steps on a store and on a list of everything that happened, and compares after each. */
+const follow = (own: BudgetStore.Service, prefix: string, steps: ReadonlyArray<Step>) =>
+  Effect.gen(function* () {
+    const holds: Array<Hold> = []
+    const entries: Array<Entry> = []
+    const remember = week
+    let now = 0
+    const modelOf = (book: string): BudgetStore.Sums & { readonly overrun: BudgetStore.Amount } => {
+      let [spent, reserved, overrun] = [zero, zero, zero]
+      let count = 0
+      for (const entry of entries) {
+        if (entry.book !== book || entry.ends <= now) continue
+        if (typeof entry.state === "object") {
+          spent = BudgetStore.add(spent, entry.state.usage)
+          overrun = BudgetStore.add(overrun, entry.state.overrun)
+        } else if (isOpen(entry, now)) {
+          reserved = BudgetStore.add(reserved, entry.held)
+          count++
+        }
+      }
+      return { spent, reserved, holds: count, overrun }
+    }
+    for (const step of steps) {
+      if (step._tag === "pass") now += step.millis
+      if (step._tag === "reserve") {
+        const [first, ...rest] = step.accounts.map((account) => lineAt(prefix, account, now))
+        const hold: Hold = { id: `${prefix}-${holds.length}`, lines: [first!, ...rest] }
+        const expires = now + minute
+        const expected = hold.lines.findIndex(
+          (line) => BudgetStore.lacking(line, modelOf(line.book), step.amount) !== undefined
+        )
+        const reply = yield* own.reserve({ ...hold, amount: step.amount, now, expires })
+        assert.strictEqual(reply._tag === "Refused" ? reply.index : -1, expected)
+        holds.push(hold)
+        if (expected < 0) {
+          for (const { book, ends, slot } of hold.lines) {
+            entries.push({ id: hold.id, book, slot, ends, expires, held: step.amount, state: "held" })
+          }
+        }
+      }
+      if (step._tag === "settle" || step._tag === "release") {
+        const hold = holds[step.which]
+        if (hold === undefined) continue
+        for (const entry of entries) {
+          if (entry.id !== hold.id || entry.state !== "held") continue
+          // A store may forget it from then on, and forgets it at the latest when it next looks.
+          if (now >= entry.expires + remember) entry.state = "forgotten"
+          else if (step._tag === "release") entry.state = "released"
+          else {
+            const covered = isOpen(entry, now) ? entry.held : zero
+            const above = (unit: "tokens" | "micros") => Math.max(0, step.usage[unit] - covered[unit])
+            entry.state = { usage: step.usage, overrun: { tokens: above("tokens"), micros: above("micros") } }
+          }
+        }
+        const known = entries.filter(({ id }) => id === hold.id)
+        if (known.some(({ state }) => state === "forgotten")) continue
+        if (step._tag === "release") yield* own.release({ id: hold.id, charges: hold.lines, now })
+        else yield* own.settle({ id: hold.id, charges: hold.lines, usage: step.usage, now })
+      }
+      const books = [0, 1, 2, 3].map((account) => lineAt(prefix, account, now))
+      const sums = yield* own.sums(
+        books.map(({ book }) => book),
+        now
+      )
+      for (const [index, line] of books.entries()) {
+        const { overrun, ...expected } = modelOf(line.book)
+        assert.deepStrictEqual(sums[index], expected)
+        for (const unit of ["tokens", "micros"] as const) {
+          const ceiling = line.ceiling[unit]
+          if (ceiling === undefined) continue
+          assert.isAtMost(expected.spent[unit] + expected.reserved[unit], ceiling + overrun[unit])
+        }
+      }
+    }
+  })

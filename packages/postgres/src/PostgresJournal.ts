@@ -1,0 +1,133 @@
+/**
+ * The journal in PostgreSQL: many processes and servers on one set of threads.
+ *
+ * Tails see the appends of every process at once: each transaction tells the names of its threads on a channel of the
+ * schema (`LISTEN`/`NOTIFY`). If the listening connection is lost, it is opened again and every tail looks for itself
+ * what it missed.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import { Thread } from "@selvage/core"
+ * import { PostgresJournal } from "@selvage/postgres"
+ * import { Effect, Redacted, Stream } from "effect"
+ *
+ * export const program = Stream.runCollect(Thread.events({ thread: "t-1" })).pipe(
+ *   Effect.provide(PostgresJournal.layer({ url: Redacted.make("postgres://agents@db.internal/agents") }))
+ * )
+ * ```
+ *
+ * **Gotchas**
+ *
+ * - A tail holds one connection of the pool for all tails of this process.
+ * - A connection pooler must be in session mode: `LISTEN` does not outlive a transaction in the others.
+ *
+ * @since 0.1.0
+ */
+import * as PgClient from "@effect/sql-pg/PgClient"
+import { JournalUnavailable } from "@selvage/core/Errors"
+import type { Journal, SnapshotPolicy } from "@selvage/core/Journal"
+import * as SqlJournal from "@selvage/core/SqlJournal"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Redacted from "effect/Redacted"
+import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+
+/** Where the journal is, and how it is kept. */
+export interface Options {
+  /** `postgres://user:password@host:port/database`. */
+  readonly url: Redacted.Redacted
+  /**
+   * Default `full`: the server's own setting, which survives power loss as it comes. `normal` does not wait for the
+   * server's disk (`synchronous_commit = off`): a crash of the server may take the appends of its last second.
+   */
+  readonly durability?: SqlJournal.Durability | undefined
+  /** The schema of the tables, made if it is not there. Default: the first of the role's `search_path`. */
+  readonly schema?: string | undefined
+  readonly snapshots?: SnapshotPolicy | undefined
+  /** How many connections there are at most. Default 10. */
+  readonly maxConnections?: number | undefined
+  /** How long to wait for a connection. Default 5 seconds. */
+  readonly connectTimeout?: Duration.Input | undefined
+  /** How long a statement may take, waiting for locks included. Default 30 seconds. */
+  readonly statementTimeout?: Duration.Input | undefined
+  /** The largest entry or value that can be read, in bytes. Default 256 MiB. */
+  readonly maxMessageSize?: number | undefined
+}
+
+/** The longest name of a schema, so that a channel can be named for it. */
+const maxSchema = 48
+
+const quote = (name: string) => `"${name.replaceAll('"', '""')}"`
+
+const open = (cause: unknown) => new JournalUnavailable({ operation: "open: PostgreSQL did not let it in", cause })
+
+const decodeSchemaName = Schema.decodeUnknownEffect(Schema.Tuple([Schema.Tuple([Schema.String])]))
+
+/** The schema of the tables, made if it was asked for and is not there. */
+const schemaOf = Effect.fnUntraced(function* (client: PgClient.PgClient, schema: string | undefined) {
+  if (schema !== undefined) {
+    const found = yield* client`SELECT 1 FROM pg_namespace WHERE nspname = ${schema}`.values
+    if (found.length === 0) {
+      yield* client.unsafe(`CREATE SCHEMA IF NOT EXISTS ${quote(schema)}`).pipe(
+        // Two processes that start at once: the one that comes second may find it neither there nor free.
+        Effect.retry({ times: 3, while: ({ reason }) => reason._tag === "UniqueViolation" })
+      )
+    }
+  }
+  const [[name]] = yield* decodeSchemaName(yield* client`SELECT current_schema()`.values)
+  return name
+})
+
+const reconnect = Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("5 seconds")])
+
+/** Names of threads as they change. After every (re)connection any may have. */
+const changesOn = (client: PgClient.PgClient, channel: string): Stream.Stream<string | undefined> => {
+  const listening = Stream.unwrap(
+    Effect.map(client.listen(channel), (notifications) =>
+      Stream.concat(
+        Stream.make(undefined),
+        Stream.map(Stream.fromQueue(notifications), ({ payload }) => (payload === "" ? undefined : payload))
+      )
+    )
+  )
+  // Without end: the database may come back at any time, and until then every tail fails by itself.
+  return Stream.orDie(Stream.retry(listening, reconnect))
+}
+
+/** The journal in the database at the URL; its tables are made and migrated. */
+export const layer = (options: Options): Layer.Layer<Journal, JournalUnavailable> => {
+  const { durability, schema, snapshots } = options
+  if (schema !== undefined && new TextEncoder().encode(schema).length > maxSchema) {
+    const error = new Error(`the name of the schema "${schema}" is longer than ${maxSchema} bytes`)
+    return Layer.effectContext(Effect.fail(open(error)))
+  }
+  const client = PgClient.layer({
+    url: options.url,
+    applicationName: "selvage",
+    connectTimeout: options.connectTimeout ?? "5 seconds",
+    keepAlive: "10 seconds",
+    maxConnections: options.maxConnections ?? 10,
+    maxMessageSize: options.maxMessageSize ?? 256 * 1024 * 1024,
+    startupParameters: {
+      statement_timeout: String(Duration.toMillis(Duration.fromInputUnsafe(options.statementTimeout ?? "30 seconds"))),
+      ...(schema === undefined ? {} : { search_path: quote(schema) })
+    }
+  })
+  const journal = Layer.unwrap(
+    Effect.gen(function* () {
+      const client = yield* PgClient.PgClient
+      const channel = `selvage ${yield* Effect.mapError(schemaOf(client, schema), open)}`
+      const notifications = { channel, changes: changesOn(client, channel) }
+      return SqlJournal.layerWith({ durability, snapshots, notifications })
+    })
+  )
+  return Layer.effectContext(
+    Layer.build(Layer.provide(journal, client)).pipe(
+      Effect.mapError((error) => (error._tag === "JournalUnavailable" ? error : open(error)))
+    )
+  )
+}

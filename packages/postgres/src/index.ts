@@ -1,0 +1,2 @@
+/** The journal in PostgreSQL. */
+export * as PostgresJournal from "./PostgresJournal.ts"
