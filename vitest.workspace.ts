@@ -5,8 +5,8 @@ const project = (name: string, root: string) => ({ test: { name, root, include: 
 export default defineConfig({
   test: {
     projects: [
-      ...["core", "sqlite", "postgres", "openai", "anthropic", "models", "tools", "agent", "testing", "cli"].map((name) =>
-        project(name, `packages/${name}`)
+      ...["core", "sqlite", "postgres", "openai", "anthropic", "models", "tools", "agent", "testing", "cli"].map(
+        (name) => project(name, `packages/${name}`)
       ),
       project("examples", "examples"),
       project("docs", "docs"),

@@ -7,6 +7,8 @@
  * start → begin → model ⇉ call (one task per tool call) → model → … → answer → end
  * ```
  *
+ * - A model that pauses in its turn (`pause`, as providers do with long-running tools of theirs) is called again with
+ *   what it said so far.
  * - Before every turn its limit is checked against the turns it has journaled.
  * - A tool call that needs approval waits for an answer to the ask `Dispatcher.Approval`; a call that failed, was denied
  *   or was made up by the model is reported to the model, which may do better.
@@ -43,9 +45,10 @@ import * as ToolOutcome from "@selvage/tools/ToolOutcome"
 import type * as AiError from "effect/ai/AiError"
 import type * as LanguageModel from "effect/ai/LanguageModel"
 import * as Prompt from "effect/ai/Prompt"
+import * as Response from "effect/ai/Response"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { pendingCalls, ToolCall } from "./internal/conversation.ts"
+import { Pending, pendingCalls } from "./internal/conversation.ts"
 import { answerTurn, modelTurn } from "./internal/turn.ts"
 
 /** The state of an agent. */
@@ -60,6 +63,8 @@ export interface State<Output> {
   readonly turnsBefore: number
   /** The model's last text. */
   readonly text: string
+  /** Why the model's last turn ended; `unknown` before the first of a run. */
+  readonly finishReason: Response.FinishReason
   /** The answer, once there is one; stays `undefined` for an agent without an output schema. */
   readonly output: Output | undefined
 }
@@ -112,7 +117,7 @@ export const make = <
 ): Agent<Name, Output, LanguageModel.LanguageModel | Plugin.Services<Plugins[number]>> => {
   const { concurrency = 8, instructions, limit = defaultLimit, output } = options
   const registry = Registry.make(options.tools ?? [])
-  const turnOptions = { instructions, limit, registry }
+  const turnOptions = { system: Prompt.systemMessage({ content: instructions }), limit, registry }
 
   return Graph.make(name, {
     state: {
@@ -121,18 +126,25 @@ export const make = <
       turns: Channel.append(Limit.Turn),
       turnsBefore: Channel.last(Schema.Int, { initial: 0 }),
       text: Channel.last(Schema.String, { initial: "" }),
+      finishReason: Channel.last<Response.FinishReason, Response.FinishReason>(Response.FinishReason, { initial: "unknown" }),
       output: Channel.optional((output ?? Schema.Never) as Schema.Codec<Output, unknown>)
     },
     nodes: {
       begin: ({ prompt, turns }) =>
-        Effect.succeed({ messages: Prompt.make(prompt), turnsBefore: turns.length, output: undefined }),
+        Effect.succeed({
+          messages: Prompt.make(prompt),
+          turnsBefore: turns.length,
+          finishReason: "unknown" as const,
+          output: undefined
+        }),
       model: (state) => modelTurn(turnOptions, state),
-      call: Node.make(ToolCall, (call) =>
-        Effect.flatMap(registry, (tools) =>
-          Effect.map(Dispatcher.dispatch(tools, call), (outcome) => ({
-            messages: Prompt.fromMessages([Prompt.makeMessage("tool", { content: [ToolOutcome.toPart(outcome)] })])
+      call: Node.make(Pending, (call) =>
+        Effect.flatMap(registry, (tools) => {
+          const decides = typeof tools.tools.get(call.name)?.tool.needsApproval === "function"
+          return Effect.map(Dispatcher.dispatch(tools, call, decides ? { messages: call.leading } : {}), (outcome) => ({
+            messages: Prompt.fromMessages([Prompt.toolMessage({ content: [ToolOutcome.toPart(outcome)] })])
           }))
-        )
+        })
       ),
       answer: (state) =>
         output === undefined
@@ -143,12 +155,11 @@ export const make = <
       start: "begin",
       begin: "model",
       model: {
-        to: ["call", "answer"],
-        choose: ({ messages }) => {
+        to: ["call", "model", "answer"],
+        choose: ({ finishReason, messages }) => {
           const calls = pendingCalls(messages)
-          return calls.length === 0
-            ? "answer"
-            : Edge.fanOut("call", calls, { concurrency, keys: calls.map((call) => call.name) })
+          if (calls.length > 0) return Edge.fanOut("call", calls, { concurrency, keys: calls.map(({ name }) => name) })
+          return finishReason === "pause" ? "model" : "answer"
         }
       },
       call: "model",

@@ -60,8 +60,12 @@ export class JournalConflict extends Schema.TaggedError<JournalConflict>()("Jour
   actual: Schema.Int
 }) {
   override get message() {
+    const stands =
+      this.actual === this.expected
+        ? "is another one than the caller knows: it was deleted and made again under its name"
+        : `stands at entry ${this.actual}, not at ${this.expected}: another process runs it`
     return (
-      `Thread "${this.thread}" stands at entry ${this.actual}, not at ${this.expected}: another process runs it. ` +
+      `Thread "${this.thread}" ${stands}. ` +
       `Let that one finish, or run the thread again to continue from where it stands.`
     )
   }

@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
 import type { Sequenced } from "./Entry.ts"
@@ -75,9 +76,10 @@ export const isListening: Effect.Effect<boolean> = Effect.map(
 )
 
 const send = (make: (task: Task.Task) => Live): Effect.Effect<void> =>
-  Effect.flatMap(Effect.service(Task.Current), (task) =>
-    task?.emit === undefined ? Effect.void : task.emit(make(task))
-  )
+  Effect.contextWith((context: Context.Context<never>) => {
+    const task = Context.get(context, Task.Current)
+    return task?.emit === undefined ? Effect.void : task.emit(make(task))
+  })
 
 /** Sends an event of your own to who listens to the run. Does nothing when no one does. */
 export const emit = (name: string, data: unknown): Effect.Effect<void> =>
@@ -86,6 +88,15 @@ export const emit = (name: string, data: unknown): Effect.Effect<void> =>
 /** Sends a piece of a model's text to who listens to the run. */
 export const token = (delta: string): Effect.Effect<void> =>
   send(({ path, task }) => ({ _tag: "Token", path, task, delta }))
+
+/** Sends several pieces of a model's text, in order, as {@link token} does. */
+export const tokens = (deltas: ReadonlyArray<string>): Effect.Effect<void> =>
+  Effect.contextWith((context: Context.Context<never>) => {
+    const current = Context.get(context, Task.Current)
+    if (current?.emit === undefined) return Effect.void
+    const { emit, path, task } = current
+    return Effect.forEach(deltas, (delta) => emit({ _tag: "Token", path, task, delta }), { discard: true })
+  })
 
 /** Tells who listens to the run that the handler of a tool call begins. */
 export const toolStarted = (event: { readonly call: string; readonly tool: string; readonly plugin: string }) =>

@@ -74,6 +74,12 @@ export interface ThreadFilter {
   readonly updatedBefore?: number | undefined
 }
 
+/** A change of state from outside: updates by channel, and the node that is taken to have made them, if any. */
+export interface Patch {
+  readonly updates: Values
+  readonly node?: string
+}
+
 /** What an append did. */
 export interface Appended {
   /** The entries in their places. */
@@ -98,7 +104,7 @@ export interface Snapshot {
 export type SnapshotPolicy =
   | "never"
   | {
-      /** Default 256. */
+      /** Default 1,024. */
       readonly entries?: number | undefined
       /** Default 262,144 (256 KiB). */
       readonly bytes?: number | undefined
@@ -150,7 +156,7 @@ export class Journal extends Context.Service<
       from: string,
       at: number,
       as: string,
-      patch?: Values
+      patch?: Patch
     ) => Effect.Effect<number, JournalUnavailable | ThreadNotFound | ThreadExists | EntryNotFound>
     /** Deletes a thread, all of it and only it; with `head` only if that is still its last entry. */
     readonly remove: (

@@ -18,7 +18,6 @@ import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Result from "effect/Result"
 import * as Pull from "effect/Pull"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
@@ -38,52 +37,57 @@ export type Turn = typeof Turn.Type
 
 /** A limit: one or more named schedules over turns. All of them must go on. */
 export interface Limit {
-  readonly parts: ReadonlyArray<{
-    readonly name: string
-    readonly schedule: Schedule.Schedule<unknown, Turn>
-  }>
+  readonly parts: ReadonlyArray<Part>
 }
+
+/** One named schedule of a limit. */
+export interface Part {
+  readonly name: string
+  readonly schedule: Schedule.Schedule<unknown, Turn>
+  /** The same decision without a schedule's machinery, for limits that need no effect to decide. */
+  readonly start?: (() => Decide) | undefined
+}
+
+/** Whether the turns go on after this one, which is asked at `now`; called with each turn in order. */
+type Decide = (turn: Turn, now: number) => boolean
 
 /** Makes a limit of any schedule over turns: it recurs while the next turn may run. */
 export const make = (name: string, schedule: Schedule.Schedule<unknown, Turn>): Limit => ({
   parts: [{ name, schedule }]
 })
 
+// The schedule is made of the decision, so that the two cannot differ.
+const deciding = (name: string, start: () => Decide): Limit => {
+  const schedule = Schedule.fromStep<Turn, Turn, never, never, never, never>(
+    Effect.sync(() => {
+      const goesOn = start()
+      return (now: number, turn: Turn) => (goesOn(turn, now) ? Effect.succeed([turn, Duration.zero]) : Cause.done(turn))
+    })
+  )
+  return { parts: [{ name, schedule, start }] }
+}
+
 /** At most `n` turns. A limit is asked before every turn but the first, so one turn always runs. */
 export const turns = (n: number): Limit =>
-  make(`${n} turns`, Schedule.identity<Turn>().pipe(Schedule.while(({ attempt }) => Effect.succeed(attempt < n))))
+  deciding(`${n} turns`, () => {
+    let count = 0
+    return () => ++count < n
+  })
 
 /** No turn begins later than this after the first began. */
 export const within = (duration: Duration.Input): Limit => {
   const millis = Duration.toMillis(duration)
-  return make(
-    `within ${Duration.format(Duration.fromInputUnsafe(duration))}`,
-    Schedule.fromStep<Turn, number, never, never, never, never>(
-      Effect.sync(() => {
-        let first: number | undefined
-        return (now: number, turn: Turn) => {
-          first ??= turn.startedAt
-          const elapsed = now - first
-          return elapsed >= millis ? Cause.done(elapsed) : Effect.succeed([elapsed, Duration.zero])
-        }
-      })
-    )
-  )
+  return deciding(`within ${Duration.format(Duration.fromInputUnsafe(duration))}`, () => {
+    let first: number | undefined
+    return ({ startedAt }, now) => now - (first ??= startedAt) < millis
+  })
 }
 
 const spending = (name: string, cost: (turn: Turn) => number, ceiling: number): Limit =>
-  make(
-    name,
-    Schedule.fromStep<Turn, number, never, never, never, never>(
-      Effect.sync(() => {
-        let total = 0
-        return (_now: number, turn: Turn) => {
-          total += cost(turn)
-          return total >= ceiling ? Cause.done(total) : Effect.succeed([total, Duration.zero])
-        }
-      })
-    )
-  )
+  deciding(name, () => {
+    let total = 0
+    return (turn) => (total += cost(turn)) < ceiling
+  })
 
 /**
  * Stops before the turn after the one that reached the ceiling: US dollars, tokens in and out, or both. A turn whose
@@ -103,19 +107,45 @@ export const all = (...limits: ReadonlyArray<Limit>): Limit => ({ parts: limits.
 /**
  * Whether the next turn may run after these. Fails with the first limit that says no.
  */
-export const check = Effect.fnUntraced(function* (limit: Limit, turns: ReadonlyArray<Turn>) {
-  if (turns.length === 0) return
-  const now = yield* Clock.currentTimeMillis
-  for (const { name, schedule } of limit.parts) {
-    const step = yield* Schedule.toStep(schedule)
-    for (let index = 0; index < turns.length; index++) {
-      const turn = turns[index]!
-      const at = index === turns.length - 1 ? now : turn.endedAt
-      const goesOn = yield* step(at, turn).pipe(
-        Effect.as(Result.succeed(undefined)),
-        Pull.catchDone(() => Effect.succeed(Result.fail(undefined)))
+export const check = (limit: Limit, turns: ReadonlyArray<Turn>): Effect.Effect<void, LimitReached> =>
+  turns.length === 0 ? Effect.void : Effect.flatMap(Clock.currentTimeMillis, (now) => checkFrom(limit, turns, now, 0))
+
+const checkFrom = (
+  { parts }: Limit,
+  turns: ReadonlyArray<Turn>,
+  now: number,
+  from: number
+): Effect.Effect<void, LimitReached> => {
+  for (let index = from; index < parts.length; index++) {
+    const { name, schedule, start } = parts[index]!
+    const reached = () => Effect.fail(new LimitReached({ limit: name, turns: turns.length }))
+    if (start === undefined) {
+      return Effect.flatMap(recurs(schedule, turns, now), (goesOn) =>
+        goesOn ? checkFrom({ parts }, turns, now, index + 1) : reached()
       )
-      if (Result.isFailure(goesOn)) return yield* new LimitReached({ limit: name, turns: turns.length })
     }
+    const goesOn = start()
+    if (!turns.every((turn, at) => goesOn(turn, askedAt(turns, at, now)))) return reached()
   }
+  return Effect.void
+}
+
+// A turn is asked about when it has ended; the last one is asked about now.
+const askedAt = (turns: ReadonlyArray<Turn>, index: number, now: number): number =>
+  index === turns.length - 1 ? now : turns[index]!.endedAt
+
+const recurs = Effect.fnUntraced(function* (
+  schedule: Schedule.Schedule<unknown, Turn>,
+  turns: ReadonlyArray<Turn>,
+  now: number
+) {
+  const step = yield* Schedule.toStep(schedule)
+  for (let index = 0; index < turns.length; index++) {
+    const goesOn = yield* step(askedAt(turns, index, now), turns[index]!).pipe(
+      Effect.as(true),
+      Pull.catchDone(() => Effect.succeed(false))
+    )
+    if (!goesOn) return false
+  }
+  return true
 })

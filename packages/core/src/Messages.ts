@@ -31,8 +31,12 @@
  *
  * @since 0.1.0
  */
-import * as Schema from "effect/Schema"
 import * as Prompt from "effect/ai/Prompt"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import * as SchemaParser from "effect/SchemaParser"
+import * as SchemaTransformation from "effect/SchemaTransformation"
+import * as MessagesJson from "./internal/messagesJson.ts"
 
 /** The provider option that holds what Selvage knows of a message. */
 export const key = "selvage"
@@ -68,8 +72,31 @@ export const Operation = Schema.Union([
 /** One edit of a conversation. */
 export type Operation = typeof Operation.Type
 
-/** An update of a conversation: messages to append, or edits. */
-export const Update: Schema.Codec<Update, unknown> = Schema.Union([Prompt.Prompt, Schema.Array(Operation)])
+const general: Schema.Codec<Update, unknown> = Schema.Union([Prompt.Prompt, Schema.Array(Operation)])
+
+// Made when an update first needs it: most never do.
+let codec: ReturnType<typeof makeCodec> | undefined
+const makeCodec = () => {
+  const json = Schema.toCodecJson(general)
+  return { decode: SchemaParser.decodeUnknownEffect(json), encode: SchemaParser.encodeUnknownEffect(json) }
+}
+
+/** An update of a conversation: messages to append, or edits. Its encoded side is JSON. */
+export const Update: Schema.Codec<Update, unknown> = Schema.Unknown.pipe(
+  Schema.decodeTo(
+    Schema.toType(general),
+    SchemaTransformation.transformEffect({
+      decode: (json: unknown, options) => {
+        const plain = MessagesJson.decode(json)
+        return plain === undefined ? (codec ??= makeCodec()).decode(json, options) : Effect.succeed(plain)
+      },
+      encode: (update: Update, options) => {
+        const plain = Prompt.isPrompt(update) ? MessagesJson.encode(update) : undefined
+        return plain === undefined ? (codec ??= makeCodec()).encode(update, options) : Effect.succeed(plain)
+      }
+    })
+  )
+)
 
 /** An update of a conversation: messages to append, or edits. */
 export type Update = Prompt.Prompt | ReadonlyArray<Operation>

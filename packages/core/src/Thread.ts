@@ -33,7 +33,7 @@ import {
   AnswerInvalid,
   AskNotOpen,
   EntryNotFound,
-  type GraphChanged,
+  GraphChanged,
   type JournalConflict,
   type JournalCorrupt,
   type JournalUnavailable,
@@ -135,7 +135,9 @@ const listen = <A>(
 ): Stream.Stream<A, unknown, unknown> =>
   Stream.callback<A, unknown, unknown>(
     (queue) => {
-      const offer = (event: A) => Effect.asVoid(Queue.offer(queue, event))
+      // An effect that waits is made only where there is no room.
+      const offer = (event: A) =>
+        Effect.suspend(() => (Queue.offerUnsafe(queue, event) ? Effect.void : Effect.asVoid(Queue.offer(queue, event))))
       const advanced = Advance.advance(graph, options, listener(offer)).pipe(
         Effect.matchCauseEffect({
           onFailure: (cause) => Queue.failCause(queue, cause),
@@ -204,14 +206,14 @@ export const state = <Name extends string, State, E, R, Input>(
     const at = options.at ?? head
     if (at < 1 || at > head) return yield* new EntryNotFound({ thread, seq: at, head })
     const log = yield* fold(journal, thread, graph.compiled, at)
-    return (yield* standing(graph.compiled, log)).state as State
+    return (yield* standing(thread, graph.compiled, log)).state as State
   })
 
-const standing = (graph: Compiled, log: Replay) =>
+const standing = (thread: string, graph: Compiled, log: Replay) =>
   Effect.suspend(() => {
     const run = { journal: undefined, emit: undefined, committed: undefined, traced: false }
     return Effect.fromResult(restore(run, graph, "", log.frames.get("") ?? emptyFrame(), true))
-  })
+  }).pipe(Effect.mapError(({ differences, graph }) => new GraphChanged({ thread, graph, differences })))
 
 // How many entries are read at once.
 const page = 256
@@ -292,6 +294,8 @@ export const fork = <Name extends string, State, E, R, Input>(
     readonly as: string
     /** Updates of channels, folded through their reducers. */
     readonly update?: Partial<NoInfer<Input>> | undefined
+    /** With an update: goes on after this node, as if it had just made it. */
+    readonly node?: string | undefined
   }
 ): Effect.Effect<
   void,
@@ -301,15 +305,14 @@ export const fork = <Name extends string, State, E, R, Input>(
   | ThreadNotFound
   | ThreadExists
   | EntryNotFound
-  | NodeContractViolated,
+  | NodeContractViolated
+  | UnknownRoute,
   Journal
 > =>
   Effect.gen(function* () {
     const journal = yield* Journal
-    const { as, at, thread } = options
-    // Checked before the fork is made, so that a bad patch leaves nothing behind.
-    const update = options.update === undefined ? undefined : yield* patchOf(graph.compiled, options.update)
-    yield* journal.fork(thread, at, as, update)
+    const { as, at, node, thread, update } = options
+    yield* journal.fork(thread, at, as, update === undefined ? undefined : yield* patchOf(graph.compiled, update, node))
   })
 
 /**
@@ -329,14 +332,11 @@ export const patch = <Name extends string, State, E, R, Input>(
   Effect.gen(function* () {
     const { node, thread, update } = options
     const { compiled } = graph
-    if (node !== undefined && !Object.hasOwn(compiled.nodes, node)) {
-      return yield* new UnknownRoute({ node: "patch", target: node, known: Object.keys(compiled.nodes) })
-    }
     const journal = yield* Journal
-    const updates = yield* patchOf(compiled, update)
+    const change = yield* patchOf(compiled, update, node)
     const { id, log } = yield* open(journal, thread, compiled)
-    yield* standing(compiled, log)
-    const patched = { _tag: "Patched", updates, ...(node === undefined ? {} : { node }) } as const
+    yield* standing(thread, compiled, log)
+    const patched = { _tag: "Patched", ...change } as const
     yield* journal.append(
       thread,
       log.head,
@@ -345,9 +345,14 @@ export const patch = <Name extends string, State, E, R, Input>(
     )
   })
 
-const patchOf = (graph: Compiled, update: object) =>
-  Effect.mapError(Effect.fromResult(startState(graph, update, true)), (error) =>
+const patchOf = Effect.fnUntraced(function* (graph: Compiled, update: object, node: string | undefined) {
+  if (node !== undefined && !Object.hasOwn(graph.nodes, node)) {
+    return yield* new UnknownRoute({ node: "patch", target: node, known: Object.keys(graph.nodes) })
+  }
+  const { json } = yield* Effect.mapError(Effect.fromResult(startState(graph, update, true)), (error) =>
     error._tag === "NodeContractViolated"
       ? error
       : new NodeContractViolated({ node: "patch", part: "its update", issue: error.message })
-  ).pipe(Effect.map(({ json }) => json))
+  )
+  return { updates: json, ...(node === undefined ? {} : { node }) }
+})

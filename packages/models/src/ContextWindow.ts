@@ -39,6 +39,7 @@
  * - Images count 1,600 tokens and other files one for twenty bytes, whatever the provider makes of them.
  * - A `LanguageModel` can fail with an `AiError` only: {@link layer} fails with an `InvalidRequestError` that carries the
  *   `ContextTruncated`; `Refusal.catchRefusal(ContextTruncated, …)` gets it back.
+ * - A message is counted once: one that is changed afterwards keeps its first count.
  * - A policy runs only when a prompt does not fit, so what providers cache of a conversation stays as it is until then.
  */
 import type * as AiError from "effect/ai/AiError"
@@ -199,15 +200,35 @@ const textOf = (message: Prompt.Message): { readonly text: string; readonly file
   return { text: texts.join("\n"), files }
 }
 
-const counterOf = (name: string, error: number, text: (text: string) => number): Counter => ({
-  name,
-  error,
-  message: (message) =>
+/** Counts each message once: a conversation grows by its end, and its messages are the same objects from turn to turn. */
+const remembering = (
+  name: string,
+  error: number,
+  tokensOf: (message: Prompt.Message) => Effect.Effect<number, AiError.AiError>
+): Counter => {
+  const known = new WeakMap<Prompt.Message, number>()
+  return {
+    name,
+    error,
+    message: (message) =>
+      Effect.suspend(() => {
+        const before = known.get(message)
+        if (before !== undefined) return Effect.succeed(before)
+        return Effect.map(tokensOf(message), (tokens) => {
+          known.set(message, tokens + framing)
+          return tokens + framing
+        })
+      })
+  }
+}
+
+const counterOf = (name: string, error: number, count: (text: string) => number): Counter =>
+  remembering(name, error, (message) =>
     Effect.sync(() => {
-      const own = textOf(message)
-      return text(own.text) + own.files + framing
+      const { files, text } = textOf(message)
+      return count(text) + files
     })
-})
+  )
 
 /** An estimate of OpenAI's `o200k_base`: no more than 15 % off on what it was measured on. */
 export const estimateO200k: Counter = counterOf("estimate-o200k", 0.15, (text) => Tokens.estimate(text, Tokens.o200k))
@@ -218,16 +239,14 @@ export const estimateCareful: Counter = counterOf("estimate-careful", 0.25, (tex
 )
 
 /** Counts with a tokenizer library: `fromEncode("o200k", encode)` with the `encode` of `gpt-tokenizer` or `js-tiktoken`. */
-export const fromEncode = (name: string, encode: (text: string) => ArrayLike<number>): Counter =>
+export const fromEncode = (name: string, encode: (text: string) => { readonly length: number }): Counter =>
   counterOf(name, 0, (text) => encode(text).length)
 
 /** Counts with a tokenizer of `effect/ai`, one message at a time. */
-export const fromTokenizer = (tokenizer: Tokenizer.Service, name = "tokenizer"): Counter => ({
-  name,
-  error: 0,
-  message: (message) =>
-    Effect.map(tokenizer.tokenize(Prompt.fromMessages([message])), (tokens) => tokens.length + framing)
-})
+export const fromTokenizer = (tokenizer: Tokenizer.Service, name = "tokenizer"): Counter =>
+  remembering(name, 0, (message) =>
+    Effect.map(tokenizer.tokenize(Prompt.fromMessages([message])), (tokens) => tokens.length)
+  )
 
 /** The tokens of a prompt. */
 export const count = (prompt: Prompt.RawInput, counter: Counter): Effect.Effect<number, AiError.AiError> =>

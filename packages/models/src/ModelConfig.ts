@@ -23,6 +23,9 @@
  * window = { every = "day", zone = "Europe/Zurich" }
  * onExhausted = "step-down"
  * stepDown = "fast"
+ *
+ * [roles.fast]
+ * model = "anthropic:claude-haiku-4-5"
  * ```
  *
  * - `policy` is `standard` with what is written over it; `off` switches a part off, and `policy = "none"` all of it. It is

@@ -220,31 +220,29 @@ const planRole = Effect.fnUntraced(function* (role: string, sources: Sources) {
   return { ...plan, findings, origin, budget } satisfies Plan
 })
 
-/** Roles whose budgets step down to each other have nobody at the end. */
+/** Roles whose budgets step down to nobody, or to each other so that nobody is at the end. */
 const circles = (plans: ReadonlyMap<string, Plan>): ReadonlyArray<Providers.Finding> => {
   const findings: Array<Providers.Finding> = []
-  for (const [role, { budget }] of plans) {
-    if (budget?.stepDown === undefined) continue
-    const where = `budget of the role ${role}`
+  for (const [role, { budget, owner }] of plans) {
+    if (owner !== role) continue
     const seen = [role]
-    for (let at: string | undefined = budget.stepDown; at !== undefined; at = plans.get(at)?.budget?.stepDown) {
-      if (!plans.has(at)) {
-        findings.push({
-          what: `it steps down to "${at}", which is no role`,
-          where,
-          fix: `declare it, or name one of ${[...plans.keys()].join(", ")}`
-        })
+    let at = budget?.stepDown
+    while (at !== undefined) {
+      const next = plans.get(at)
+      const wrong = (what: string, fix: string) => findings.push({ what, where: `budget of the role ${role}`, fix })
+      if (next === undefined || next.owner !== at) {
+        wrong(
+          `it steps down to "${at}", which is not configured`,
+          `configure ${at} (${variableOf(at)}), or name another role`
+        )
         break
       }
       if (seen.includes(at)) {
-        findings.push({
-          what: `it steps down in a circle: ${[...seen, at].join(", ")}`,
-          where,
-          fix: "let one of them fail or wait"
-        })
+        wrong(`it steps down in a circle: ${[...seen, at].join(", ")}`, "let one of them fail or wait")
         break
       }
       seen.push(at)
+      at = next.budget?.stepDown
     }
   }
   return findings
@@ -362,6 +360,11 @@ export const layerWith = (
       const declared = new Set([defaultRole, ...names, ...file.roles.keys()])
       const plans = new Map<string, Plan>()
       for (const role of declared) plans.set(role, yield* planRole(role, sources))
+      // A role to step down to is checked with the one that does, declared or not.
+      for (const { budget } of plans.values()) {
+        const down = budget?.stepDown
+        if (down !== undefined && !plans.has(down)) plans.set(down, yield* planRole(down, sources))
+      }
       const findings = distinct([
         ...file.findings,
         ...[...plans.values()].flatMap((plan) => plan.findings),

@@ -82,6 +82,12 @@ export const make = <A extends Carried>(schema: ErrorSchema<A>, error: A, option
   })
 }
 
+/** The tag of the error that an `AiError` carries, if it carries one: cheaper than {@link find}. */
+export const tagOf = (error: AiError.AiError): string | undefined => {
+  const carried = "metadata" in error.reason ? error.reason.metadata[key] : undefined
+  return Predicate.hasProperty(carried, "_tag") && typeof carried._tag === "string" ? carried._tag : undefined
+}
+
 /** The typed error in an `AiError`, if it carries one of this schema. */
 export const find = <A extends Carried>(schema: ErrorSchema<A>, error: unknown): Option.Option<A> => {
   if (!AiError.isAiError(error) || !("metadata" in error.reason)) return Option.none()

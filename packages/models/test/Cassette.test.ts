@@ -401,15 +401,7 @@ describe("a secret", () => {
               method: "generateText",
               reason: new AiError.InvalidRequestError({
                 description: `bad key ${key}`,
-                http: {
-                  request: {
-                    method: "POST",
-                    url: "https://api.example",
-                    urlParams: [],
-                    hash: undefined,
-                    headers: { x: key }
-                  }
-                }
+                http: { response: { status: 400, headers: { "x-request": key } }, body: `you sent ${key}` }
               })
             })
           )

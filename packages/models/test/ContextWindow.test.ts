@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import type * as AiError from "effect/ai/AiError"
 import * as LanguageModel from "effect/ai/LanguageModel"
 import * as Prompt from "effect/ai/Prompt"
 import * as Tokenizer from "effect/ai/Tokenizer"
@@ -24,7 +25,9 @@ const characters = ContextWindow.fromEncode("characters", (value) => [...value])
 
 /** What a prompt is made of: ids repeat on purpose, results may be far from their calls, approvals come in between. */
 type Piece =
-  | { readonly kind: "system" | "user" | "assistant"; readonly size: number }
+  | { readonly kind: "system"; readonly size: number }
+  | { readonly kind: "user"; readonly size: number }
+  | { readonly kind: "assistant"; readonly size: number }
   | {
       readonly kind: "work"
       readonly calls: number
@@ -138,7 +141,7 @@ const property = (
     fitted: ContextWindow.Fitted,
     limit: number,
     policy: ContextWindow.Policy
-  ) => void | Effect.Effect<void, unknown>
+  ) => void | Effect.Effect<void, AiError.AiError | ContextWindow.ContextTruncated>
 ) =>
   Effect.promise(() =>
     fc.assert(

@@ -1,11 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as AiError from "effect/ai/AiError"
 import * as LanguageModel from "effect/ai/LanguageModel"
+import type * as Response from "effect/ai/Response"
 import * as Tool from "effect/ai/Tool"
 import * as Toolkit from "effect/ai/Toolkit"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as CircuitBreaker from "effect/persistence/CircuitBreaker"
+import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as fc from "fast-check"
@@ -40,6 +43,20 @@ describe("Fallback", () => {
       assert.strictEqual(yield* ask(model), "c")
       assert.deepStrictEqual(Middleware.subjectOf(model).models, ["a", "b", "c"])
     })
+  )
+
+  it.effect("does not ask a model whose circuit is open, but the next", () =>
+    Effect.gen(function* () {
+      const first = fake([unavailable])
+      const policy = yield* ModelPolicy.middleware({
+        breaker: { tripPolicy: CircuitBreaker.consecutive(1), openDuration: "30 seconds" },
+        retry: Schedule.recurs(2)
+      })
+      const guarded = yield* Middleware.apply(first.model, policy, Middleware.named({ models: ["first"] }))
+      const model = yield* Fallback.make([guarded, fake([text("second")]).model])
+      assert.deepStrictEqual([yield* ask(model), yield* ask(model), yield* ask(model)], ["second", "second", "second"])
+      assert.strictEqual(first.asked.length, 3)
+    }).pipe(Effect.scoped, Effect.provide(ModelPolicy.layerStoresMemory))
   )
 
   it.effect("fails with the last error, or with one that is not to be passed on", () =>
@@ -93,7 +110,7 @@ describe("Fallback", () => {
   it.effect("ends the request of a model that failed before it asks the next", () =>
     Effect.gen(function* () {
       const events: Array<string> = []
-      const request = (name: string, of: typeof torn) =>
+      const request = (name: string, of: Stream.Stream<Response.StreamPartEncoded, AiError.AiError>) =>
         Stream.unwrap(
           Effect.as(
             Effect.acquireRelease(

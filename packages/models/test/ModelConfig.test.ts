@@ -11,7 +11,7 @@ import * as CircuitBreaker from "effect/persistence/CircuitBreaker"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import {
@@ -202,6 +202,19 @@ describe("configuration of roles", () => {
     })
   )
 
+  for (const document of ["README.md", "src/ModelConfig.ts"]) {
+    it.effect(`is valid as ${document} shows it`, () =>
+      Effect.gen(function* () {
+        const written = readFileSync(join(import.meta.dirname, "..", document), "utf8").replace(/^ \* ?/gm, "")
+        const example = /^```toml\n([\s\S]*?)^```/m.exec(written)?.[1] ?? ""
+        const env = { ANTHROPIC_API_KEY: "k", OPENAI_API_KEY: "k", SELVAGE_MODELS_FILE: "m.toml" }
+        const models = yield* Effect.provide(Models.Models, build(env, {}, { "m.toml": example }))
+        const { origin } = yield* models.resolve("smart")
+        assert.strictEqual(origin, "m.toml: roles.smart.model")
+      })
+    )
+  }
+
   describe("that is wrong", () => {
     it.effect("is reported all at once, with the place in the file", () =>
       Effect.gen(function* () {
@@ -315,17 +328,21 @@ policy = { deadline = "10 seconds", hedge = "1 minute", rateLimit = { maxWait = 
           onExhausted: "step-down" as const,
           ...(stepDown === undefined ? {} : { stepDown })
         })
-        const found = yield* findings(key, {
-          roles: {
-            smart: role(steps("fast")),
-            fast: role(steps("smart")),
-            judge: role(steps("judge")),
-            a: role(steps()),
-            b: role(steps("nobody")),
-            c: role({ tokens: 1, stepDown: "fast" }),
-            d: role({ dollars: 1 })
+        const found = yield* findings(
+          { ...key, SELVAGE_MODEL_OTHER: "acme:small" },
+          {
+            roles: {
+              smart: role(steps("fast")),
+              fast: role(steps("smart")),
+              judge: role(steps("judge")),
+              a: role(steps()),
+              b: role(steps("nobody")),
+              c: role({ tokens: 1, stepDown: "fast" }),
+              e: role(steps("other")),
+              d: role({ dollars: 1 })
+            }
           }
-        })
+        )
         assert.deepStrictEqual(
           found.map((line) => line.split(" :: ")[1]),
           [
@@ -336,7 +353,7 @@ policy = { deadline = "10 seconds", hedge = "1 minute", rateLimit = { maxWait = 
             "it steps down in a circle: smart, fast, smart",
             "it steps down in a circle: fast, smart, fast",
             "it steps down in a circle: judge, judge",
-            'it steps down to "nobody", which is no role',
+            'it steps down to "nobody", which is not configured',
             "it steps down in a circle: c, fast, smart, fast"
           ]
         )

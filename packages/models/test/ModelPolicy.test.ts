@@ -515,6 +515,22 @@ describe("ModelPolicy", () => {
       )
     )
 
+    it.effect("is not waited for by retries beyond the time that a call may wait", () =>
+      Effect.gen(function* () {
+        const policy = yield* ModelPolicy.middleware({
+          retry: ModelPolicy.retryable(Schedule.recurs(3)),
+          rateLimit: { requestsPerMinute: 1, maxWait: "10 seconds" }
+        })
+        const wrapped = yield* Middleware.apply(fake([text("yes")]).model, policy, named)
+        yield* ask(wrapped)
+        for (const asked of [ask(wrapped), read(wrapped)]) {
+          const { exit, millis } = yield* timed(Effect.flip(asked))
+          assert.isTrue(Exit.isSuccess(exit) && Option.isSome(Refusal.find(ModelPolicy.RateLimited, exit.value)))
+          assert.strictEqual(millis, 0)
+        }
+      }).pipe(Effect.scoped, Effect.provide(ModelPolicy.layerStoresMemory))
+    )
+
     it.effect("counts the tokens that were really used", () =>
       Effect.gen(function* () {
         const limits = ModelPolicy.rateLimit(yield* RateLimiter.RateLimiter, {

@@ -94,10 +94,7 @@ const Department: Schema.Codec<Department> = Schema.Struct({
 
 class Point extends Schema.Class<Point>("Point")({ x: Schema.Finite, y: Schema.Finite }) {}
 
-enum Level {
-  low = "low",
-  high = "high"
-}
+const Level = { low: "low", high: "high" } as const
 
 const fixed: ReadonlyArray<Schema.Top> = [
   Schema.String,

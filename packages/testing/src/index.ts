@@ -7,4 +7,5 @@
 export * as CrashingJournal from "./CrashingJournal.ts"
 export * as Simulation from "./Simulation.ts"
 export * as JournalLaws from "./JournalLaws.ts"
+export * as LanguageModelLaws from "./LanguageModelLaws.ts"
 export * as ScriptedModel from "./ScriptedModel.ts"

@@ -151,15 +151,18 @@ for (const store of stores("selvage_every_crash_test")) {
         Effect.gen(function* () {
           const journal = yield* Journal.Journal
           const expected = yield* drive("reference", makeWorld())
-          const { head } = yield* journal.info("reference")
           // A server answers slower than a file: there every fifth append.
           const stride = store.name === "PostgreSQL" ? 5 : 1
-          for (let at = 1; at <= head; at += stride) {
+          for (let at = 1; ; at += stride) {
             const thread = `crash at ${at}`
             const world = makeWorld()
             const crashing = yield* CrashingJournal.make(journal, { at, append })
             const crashed = yield* Effect.exit(Effect.provideService(drive(thread, world), Journal.Journal, crashing))
-            assert.ok(Exit.isFailure(crashed), thread)
+            // It came to its end before its nth append: there are no more to crash at.
+            if (Exit.isSuccess(crashed)) {
+              assert.isAbove(at, 30)
+              break
+            }
             assert.deepStrictEqual(yield* drive(thread, world), expected, thread)
             assert.deepStrictEqual(yield* Thread.state(makeWork(world), { thread }), expected, thread)
             assert.deepStrictEqual(

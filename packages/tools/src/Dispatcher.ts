@@ -26,6 +26,7 @@ import * as Policy from "@selvage/core/Policy"
 import * as Task from "@selvage/core/Task"
 import type * as Prompt from "effect/ai/Prompt"
 import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Schema from "effect/Schema"
@@ -41,7 +42,6 @@ import {
 import { describe, shorten, sizeOf, toJson } from "./internal/json.ts"
 import { type Output, ResultInvalid } from "./internal/running.ts"
 import type { RegisteredTool, Registry } from "./Registry.ts"
-import * as ToolCall from "./ToolCall.ts"
 import { failed, ToolOutcome } from "./ToolOutcome.ts"
 import * as Uncertain from "./Uncertain.ts"
 
@@ -68,59 +68,62 @@ export type Failure = Task.Suspended | Task.JournalFailure | NodeContractViolate
 export const defaultMaxResultBytes = 64 * 1024
 
 /** Runs one tool call of a model. */
-export const dispatch = Effect.fnUntraced(function* (
+export const dispatch = (
   registry: Registry,
   call: Call,
   options: Options = {}
-): Effect.fn.Return<ToolOutcome, Failure> {
-  const outcome = yield* decide(registry, call, options)
-  const { id, isFailure, name, result } = outcome
-  yield* Event.toolFinished({ call: id, tool: name, isFailure, result })
-  return outcome
-})
+): Effect.Effect<ToolOutcome, Failure> =>
+  Effect.contextWith((context: Context.Context<never>) => {
+    const task = Context.get(context, Task.Current)
+    const outcome = decide(registry, call, options, task)
+    if (task?.emit === undefined) return outcome
+    return Effect.tap(outcome, ({ id, isFailure, name, result }) =>
+      Event.toolFinished({ call: id, tool: name, isFailure, result })
+    )
+  })
 
-const decide = Effect.fnUntraced(function* (
+const decide = (
   registry: Registry,
   call: Call,
-  options: Options
-): Effect.fn.Return<ToolOutcome, Failure> {
+  options: Options,
+  task: Task.Task | undefined
+): Effect.Effect<ToolOutcome, Failure> => {
   const registered = registry.tools.get(call.name)
   if (registered === undefined) {
-    return failed(call, new ToolNotFound({ tool: shorten(call.name), known: Array.from(registry.tools.keys()) }))
+    const known = Array.from(registry.tools.keys())
+    return Effect.succeed(failed(call, new ToolNotFound({ tool: shorten(call.name), known })))
   }
-  const decoded = yield* Effect.result(registered.decode(call.params))
-  if (decoded._tag === "Failure") {
-    const issue =
-      typeof call.params === "string"
-        ? `they are no JSON object but the text ${JSON.stringify(shorten(call.params))}`
-        : shorten(decoded.failure.message)
-    return failed(call, new ToolArgumentsInvalid({ tool: call.name, issue }))
-  }
-  const params = decoded.success
-  const approval = { toolCallId: call.id, messages: options.messages ?? [] }
-  if (yield* registered.needsApproval(params, approval)) {
-    const answer = yield* Ask.ask(Approval.ask(call.id), {
-      plugin: registered.plugin.name,
-      tool: call.name,
-      params: toJson(call.params),
-      call: call.id
-    })
-    if (!answer.approved) {
-      const { reason } = answer
-      return failed(call, new ToolDenied({ tool: call.name, ...(reason === undefined ? {} : { reason }) }))
+  return Effect.matchEffect(registered.decode(call.params), {
+    onFailure: (error) => {
+      const issue =
+        typeof call.params === "string"
+          ? `they are no JSON object but the text ${JSON.stringify(shorten(call.params))}`
+          : shorten(error.message)
+      return Effect.succeed(failed(call, new ToolArgumentsInvalid({ tool: call.name, issue })))
+    },
+    onSuccess: (params) => {
+      const key = task === undefined ? call.id : `${task.key}${call.id}`
+      const limit = options.maxResultBytes ?? defaultMaxResultBytes
+      const cleared: Cleared = { registered, call, params, key, limit, listening: task?.emit !== undefined }
+      return Effect.flatMap(
+        registered.needsApproval(params, { toolCallId: call.id, messages: options.messages ?? [] }),
+        (needed) => (needed ? approve(cleared) : perform(cleared))
+      )
     }
-  }
-  return yield* perform({
-    registered,
-    call,
-    params,
-    key: yield* keyOf(call),
-    limit: options.maxResultBytes ?? defaultMaxResultBytes
   })
-})
+}
 
-const keyOf = (call: Call) =>
-  Effect.map(Effect.service(Task.Current), (task) => (task === undefined ? call.id : `${task.key}${call.id}`))
+const approve = Effect.fnUntraced(function* (cleared: Cleared): Effect.fn.Return<ToolOutcome, Failure> {
+  const { call, registered } = cleared
+  const { approved, reason } = yield* Ask.ask(Approval.ask(call.id), {
+    plugin: registered.plugin.name,
+    tool: call.name,
+    params: toJson(call.params),
+    call: call.id
+  })
+  if (approved) return yield* perform(cleared)
+  return failed(call, new ToolDenied({ tool: call.name, ...(reason === undefined ? {} : { reason }) }))
+})
 
 /** A call that may be made: known, with decoded arguments, approved. */
 interface Cleared {
@@ -129,14 +132,18 @@ interface Cleared {
   readonly params: unknown
   readonly key: string
   readonly limit: number
+  /** Whether anyone hears of it. */
+  readonly listening: boolean
 }
 
 const perform = (cleared: Cleared): Effect.Effect<ToolOutcome, Failure> => {
-  const { call, registered } = cleared
-  const once = Effect.andThen(
-    Event.toolStarted({ call: call.id, tool: call.name, plugin: registered.plugin.name }),
-    attempt(cleared)
-  )
+  const { call, listening, registered } = cleared
+  const once = listening
+    ? Effect.andThen(
+        Event.toolStarted({ call: call.id, tool: call.name, plugin: registered.plugin.name }),
+        attempt(cleared)
+      )
+    : attempt(cleared)
   if (registered.repeatable) return once
   const key = `tool:${call.id}`
   const detail = { plugin: registered.plugin.name, tool: call.name, params: toJson(call.params), call: call.id }
@@ -154,7 +161,7 @@ const perform = (cleared: Cleared): Effect.Effect<ToolOutcome, Failure> => {
 const attempt = (cleared: Cleared): Effect.Effect<ToolOutcome> => {
   const { call, key, params, registered } = cleared
   const { policy, repeatable } = registered
-  const handled = Effect.provideService(registered.run(params, call.id), ToolCall.Current, { id: call.id, key })
+  const handled = registered.run(params, { id: call.id, key })
   const guarded =
     policy === undefined ? handled : Policy.apply(handled, repeatable ? policy : { ...policy, retry: undefined })
   return Effect.matchEffect(guarded, {

@@ -165,6 +165,10 @@ const unfaked = (plugin: string, toolkit: Toolkit.Any) =>
 const service = <Name extends string>(name: Name) =>
   Context.Service<Live<Name>, Running>(`selvage/tools/Plugin/${name}`)
 
-/** @internal */
-export const running = <P extends Any>(plugin: P): Effect.Effect<Running, never, Services<P>> =>
-  service(plugin.name) as Effect.Effect<Running, never, unknown> as Effect.Effect<Running, never, Services<P>>
+/**
+ * The key of a live plugin.
+ *
+ * @internal
+ */
+export const keyOf = <P extends Any>({ name }: P): Context.Key<Services<P>, Running> =>
+  service(name) as Context.Key<unknown, Running> as Context.Key<Services<P>, Running>

@@ -38,13 +38,38 @@ export interface Registry {
   readonly tools: ReadonlyMap<string, RegisteredTool>
 }
 
-/** Brings the tools of plugins together, or says everything that keeps them from working together. */
-export const make = Effect.fnUntraced(function* <const Plugins extends ReadonlyArray<Plugin.Any>>(
+/**
+ * Brings the tools of plugins together, or says everything that keeps them from working together. Done once for the same
+ * live plugins: later uses of the effect in the same layers give the same registry.
+ */
+export const make = <const Plugins extends ReadonlyArray<Plugin.Any>>(
   plugins: Plugins
-): Effect.fn.Return<Registry, RegistryInvalid, Plugin.Services<Plugins[number]>> {
-  const live = yield* Effect.forEach(plugins as ReadonlyArray<Plugins[number]>, (plugin) => Plugin.running(plugin))
+): Effect.Effect<Registry, RegistryInvalid, Plugin.Services<Plugins[number]>> => {
+  // By the first live plugin, so that a registry goes when the layers it was made of go.
+  const made = new WeakMap<object, Made>()
+  const none = {}
+  const keys = (plugins as ReadonlyArray<Plugins[number]>).map((plugin) => Plugin.keyOf(plugin))
+  return Effect.contextWith((context: Context.Context<Plugin.Services<Plugins[number]>>) => {
+    const live = keys.map((key) => Context.get(context, key))
+    const kept = made.get(live[0] ?? none)
+    if (kept !== undefined && kept.live.every((running, index) => running === live[index])) return kept.registry
+    return Effect.tap(together(plugins, live), (registry) =>
+      Effect.sync(() => made.set(live[0] ?? none, { live, registry: Effect.succeed(registry) }))
+    )
+  })
+}
+
+interface Made {
+  readonly live: ReadonlyArray<Running>
+  readonly registry: Effect.Effect<Registry>
+}
+
+const together = (
+  plugins: ReadonlyArray<Plugin.Any>,
+  live: ReadonlyArray<Running>
+): Effect.Effect<Registry, RegistryInvalid> => {
   const findings = check(plugins, live)
-  if (findings.length > 0) return yield* new RegistryInvalid({ findings })
+  if (findings.length > 0) return Effect.fail(new RegistryInvalid({ findings }))
   const handlers = live.reduce((all, { handlers }) => Context.merge(all, handlers), Context.empty())
   // The handlers are provided below, and their services were provided to the layers they came from.
   const definitions = live.flatMap(({ definitions }) => definitions) as ReadonlyArray<unknown> as ReadonlyArray<AnyTool>
@@ -53,12 +78,16 @@ export const make = Effect.fnUntraced(function* <const Plugins extends ReadonlyA
     never,
     unknown
   >
-  return {
-    plugins: live.map(({ name, version }) => ({ name, version })),
-    toolkit: yield* Effect.provideContext(toolkit, handlers as Context.Context<unknown>),
-    tools: new Map(live.flatMap(({ tools }) => tools.map((tool) => [tool.name, tool] as const)))
-  }
-})
+  // A toolkit keeps the context it is made in: the handlers, and nothing of the run that happened to be first.
+  return Effect.map(
+    Effect.updateContext(toolkit, () => handlers as Context.Context<unknown>),
+    (toolkit) => ({
+      plugins: live.map(({ name, version }) => ({ name, version })),
+      toolkit,
+      tools: new Map(live.flatMap(({ tools }) => tools.map((tool) => [tool.name, tool] as const)))
+    })
+  )
+}
 
 const check = (plugins: ReadonlyArray<Plugin.Any>, live: ReadonlyArray<Running>): ReadonlyArray<string> => {
   const findings: Array<string> = []

@@ -1,17 +1,38 @@
 import type * as Prompt from "effect/ai/Prompt"
 import * as Schema from "effect/Schema"
 
-/** A tool call of a model, as the dispatcher takes it. */
-export const ToolCall = Schema.Struct({ id: Schema.String, name: Schema.String, params: Schema.Unknown })
+/** A tool call of a model that has no result yet, as the dispatcher takes it. */
+export class PendingCall {
+  readonly id: string
+  readonly name: string
+  readonly params: unknown
+  // Out of sight of who prints or encodes a call: it is there for tools that decide by it whether they need approval.
+  readonly #messages: ReadonlyArray<Prompt.Message>
+
+  constructor({ id, name, params }: Prompt.ToolCallPart, messages: ReadonlyArray<Prompt.Message>) {
+    this.id = id
+    this.name = name
+    this.params = params
+    this.#messages = messages
+  }
+  /** The conversation before the message that makes the call. */
+  get leading(): ReadonlyArray<Prompt.Message> {
+    return this.#messages.slice(0, -1)
+  }
+}
+
+/** Calls are made of the state and never encoded. */
+export const Pending = Schema.declare((u): u is PendingCall => u instanceof PendingCall)
 
 /** The tool calls that the last message of the assistant makes and that have no result yet. */
-export const pendingCalls = ({ content }: Prompt.Prompt): ReadonlyArray<typeof ToolCall.Type> => {
+export const pendingCalls = ({ content }: Prompt.Prompt): ReadonlyArray<PendingCall> => {
   const last = content.at(-1)
   if (last?.role !== "assistant") return []
-  const answered = new Set(last.content.flatMap((part) => (part.type === "tool-result" ? [part.id] : [])))
-  return last.content.flatMap((part) =>
-    part.type === "tool-call" && !part.providerExecuted && !answered.has(part.id)
-      ? [{ id: part.id, name: part.name, params: part.params }]
-      : []
-  )
+  const answered = new Set<string>()
+  const calls: Array<PendingCall> = []
+  for (const part of last.content) {
+    if (part.type === "tool-result") answered.add(part.id)
+    else if (part.type === "tool-call" && !part.providerExecuted) calls.push(new PendingCall(part, content))
+  }
+  return answered.size === 0 ? calls : calls.filter(({ id }) => !answered.has(id))
 }

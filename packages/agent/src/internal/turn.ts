@@ -1,4 +1,3 @@
-import type { LimitReached } from "@selvage/core/Errors"
 import * as Event from "@selvage/core/Event"
 import * as Limit from "@selvage/core/Limit"
 import type { RegistryInvalid } from "@selvage/tools/Errors"
@@ -23,14 +22,17 @@ export const Pricing = Context.Reference<(model: string, usage: Response.Usage) 
   { defaultValue: () => () => Option.none() }
 )
 
+/** What a turn needs of the state. */
 interface TurnState {
   readonly messages: Prompt.Prompt
   readonly turns: ReadonlyArray<Limit.Turn>
   readonly turnsBefore: number
+  readonly text: string
+  readonly finishReason: Response.FinishReason
 }
 
 interface TurnOptions<R> {
-  readonly instructions: string
+  readonly system: Prompt.SystemMessage
   readonly limit: Limit.Limit
   readonly registry: Effect.Effect<Registry.Registry, RegistryInvalid, R>
 }
@@ -41,75 +43,113 @@ interface Answer {
   readonly text: string
 }
 
-/** One turn: the limit, the model, and what the turn cost. */
-const turn = Effect.fnUntraced(function* <A extends Answer, R>(
-  { instructions, limit }: Pick<TurnOptions<never>, "instructions" | "limit">,
+/** One turn: the limit, the model, and what the turn cost. `update` makes an update of it. */
+const turn = <A extends Answer, E, R, Update>(
+  { limit, system }: Pick<TurnOptions<never>, "limit" | "system">,
   { messages, turns, turnsBefore }: TurnState,
-  call: (prompt: Prompt.Prompt) => Effect.Effect<A, AiError.AiError, R>
-): Effect.fn.Return<{ readonly answer: A; readonly turn: Limit.Turn }, AiError.AiError | LimitReached, R> {
-  yield* Limit.check(limit, turns.slice(turnsBefore))
-  const startedAt = yield* Clock.currentTimeMillis
-  const answer = yield* call(Prompt.setSystem(messages, instructions))
-  const endedAt = yield* Clock.currentTimeMillis
-  const price = yield* Pricing
-  const usage = answer.parts.find((part) => part.type === "finish")?.usage
-  const model = answer.parts.findLast((part) => part.type === "response-metadata")?.modelId
+  call: (prompt: Prompt.Prompt) => Effect.Effect<A, E, R>,
+  update: (answer: A, finish: Response.FinishPart | undefined) => Update
+) =>
+  Effect.andThen(
+    Limit.check(limit, turnsBefore === 0 ? turns : turns.slice(turnsBefore)),
+    Effect.contextWith((context: Context.Context<never>) => {
+      const clock = Context.get(context, Clock.Clock)
+      const startedAt = clock.currentTimeMillisUnsafe()
+      return Effect.map(call(instructed(system, messages)), (answer) => {
+        const finish = answer.parts.findLast((part) => part.type === "finish")
+        const endedAt = clock.currentTimeMillisUnsafe()
+        const turn = costOf(Context.get(context, Pricing), answer.parts, finish?.usage)
+        return { ...update(answer, finish), turns: [{ startedAt, endedAt, ...turn }] }
+      })
+    })
+  )
+
+/** The conversation after the instructions, which are the only system message. */
+const instructed = (system: Prompt.SystemMessage, { content }: Prompt.Prompt): Prompt.Prompt => {
+  const messages: Array<Prompt.Message> = [system]
+  for (const message of content) if (message.role !== "system") messages.push(message)
+  return Prompt.fromMessages(messages)
+}
+
+const costOf = (
+  price: (model: string, usage: Response.Usage) => Option.Option<number>,
+  parts: ReadonlyArray<Response.AnyPart>,
+  usage: Response.Usage | undefined
+): Omit<Limit.Turn, "startedAt" | "endedAt"> => {
+  const model = parts.findLast((part) => part.type === "response-metadata")?.modelId
   const usd = usage === undefined || model === undefined ? Option.none<number>() : price(model, usage)
   return {
-    answer,
-    turn: {
-      startedAt,
-      endedAt,
-      inputTokens: usage?.inputTokens.total ?? 0,
-      outputTokens: usage?.outputTokens.total ?? 0,
-      ...(Option.isSome(usd) ? { usd: usd.value } : {})
-    }
+    inputTokens: usage?.inputTokens.total ?? 0,
+    outputTokens: usage?.outputTokens.total ?? 0,
+    ...(Option.isSome(usd) ? { usd: usd.value } : {})
   }
-})
+}
 
 /** A turn in which the model may call tools. Streams its text to who listens. */
-export const modelTurn = Effect.fnUntraced(function* <R>(options: TurnOptions<R>, state: TurnState) {
-  const { toolkit } = yield* options.registry
-  const { answer, turn: cost } = yield* turn(options, state, (prompt) => {
-    const request = { prompt, toolkit, disableToolCallResolution: true, toolCallValidation: "deferred" } as const
-    return Effect.flatMap(Event.isListening, (listening) =>
-      listening
-        ? Stream.runFoldEffect(
-            LanguageModel.streamText(request),
-            (): { readonly parts: Array<Response.AnyPart>; text: string } => ({ parts: [], text: "" }),
-            (answer, part) => {
-              answer.parts.push(part)
-              if (part.type !== "text-delta") return Effect.succeed(answer)
-              answer.text += part.delta
-              return Effect.as(Event.token(part.delta), answer)
-            }
-          )
-        : Effect.map(LanguageModel.generateText(request), ({ content, text }) => ({ parts: content, text }))
+export const modelTurn = <R>(options: TurnOptions<R>, state: TurnState) =>
+  Effect.flatMap(options.registry, ({ toolkit }) =>
+    turn(
+      options,
+      state,
+      (prompt) => {
+        const request = { prompt, toolkit, disableToolCallResolution: true, toolCallValidation: "deferred" } as const
+        return Effect.flatMap(
+          Event.isListening,
+          (listening): Effect.Effect<Answer, AiError.AiError, LanguageModel.LanguageModel> =>
+            listening
+              ? told(LanguageModel.streamText(request))
+              : Effect.map(LanguageModel.generateText(request), ({ content, text }) => ({ parts: content, text }))
+        )
+      },
+      ({ parts, text }, finish) => ({
+        messages: Prompt.fromResponseParts(parts),
+        // What follows a pause belongs to the answer that was paused.
+        text: state.finishReason === "pause" ? state.text + text : text,
+        finishReason: finish?.reason ?? "unknown"
+      })
     )
+  )
+
+/** A response as it comes, its text told to who listens. */
+const told = <E, R>(stream: Stream.Stream<Response.AnyPart, E, R>): Effect.Effect<Answer, E, R> =>
+  Effect.suspend(() => {
+    const parts: Array<Response.AnyPart> = []
+    let text = ""
+    const taken = Stream.runForEachArray(stream, (chunk) => {
+      const deltas: Array<string> = []
+      for (const part of chunk) {
+        parts.push(part)
+        if (part.type === "text-delta") deltas.push(part.delta)
+      }
+      text += deltas.join("")
+      return Event.tokens(deltas)
+    })
+    return Effect.map(taken, () => ({ parts, text }))
   })
-  return { messages: Prompt.fromResponseParts(answer.parts), text: answer.text, turns: [cost] }
-})
 
 /** The last turn: the answer as a value. The tools are shown, because some providers want those that were called. */
-export const answerTurn = Effect.fnUntraced(function* <Output, R>(
+export const answerTurn = <Output, R>(
   options: TurnOptions<R>,
   name: string,
   schema: Schema.Codec<Output, Record<string, unknown>>,
   state: TurnState
-) {
-  const { toolkit } = yield* options.registry
-  const { answer, turn: cost } = yield* turn(options, state, (prompt) =>
-    Effect.map(
-      LanguageModel.generateObject({
-        prompt,
-        toolkit,
-        toolChoice: "none",
-        disableToolCallResolution: true,
-        schema,
-        objectName: name
-      }),
-      ({ content, text, value }) => ({ parts: content, text, value })
+) =>
+  Effect.flatMap(options.registry, ({ toolkit }) =>
+    turn(
+      options,
+      state,
+      (prompt) =>
+        Effect.map(
+          LanguageModel.generateObject({
+            prompt,
+            toolkit,
+            toolChoice: "none",
+            disableToolCallResolution: true,
+            schema,
+            objectName: name
+          }),
+          ({ content, text, value }) => ({ parts: content, text, value })
+        ),
+      ({ parts, value }) => ({ messages: Prompt.fromResponseParts(parts), output: value })
     )
   )
-  return { messages: Prompt.fromResponseParts(answer.parts), output: answer.value, turns: [cost] }
-})

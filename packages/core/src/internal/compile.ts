@@ -228,9 +228,15 @@ const check = (graph: Compiled): ReadonlyArray<string> => {
     if (from !== "start" && !Object.hasOwn(graph.nodes, from))
       findings.push(`there is an edge after "${from}", which is no node`)
   }
-  if (findings.length > 0) return findings
-  const next = (from: string) => graph.edges[from]!.targets ?? Object.keys(graph.nodes).concat("end")
-  const reached = closure(["start", ...Object.values(graph.onError)], (from) => (from === "end" ? [] : next(from)))
+  const anywhere = Object.keys(graph.nodes).concat("end")
+  const next = (from: string): ReadonlyArray<string> => {
+    const edge = graph.edges[from]
+    // An edge that is missing or leads nowhere is told of already, and not again by what follows from it.
+    if (edge === undefined) return from === "start" ? anywhere : ["end"]
+    return edge.targets?.map((target) => (known.has(target) ? target : "end")) ?? anywhere
+  }
+  const errorTargets = Object.values(graph.onError).filter((target) => known.has(target))
+  const reached = closure(["start", ...errorTargets], (from) => (from === "end" ? [] : next(from)))
   const ending = closure(["end"], (to) =>
     ["start", ...Object.keys(graph.nodes)].filter((from) => next(from).includes(to))
   )

@@ -1,6 +1,6 @@
 /** What all journals compute alike: status, graph, places, when a snapshot is due. Pure. */
-import { type Entry, type Sequenced, statusOf, type Values } from "../Entry.ts"
-import type { SnapshotPolicy, Status, ThreadFilter, ThreadInfo } from "../Journal.ts"
+import { type Entry, type Sequenced, statusOf } from "../Entry.ts"
+import type { Patch, SnapshotPolicy, Status, ThreadFilter, ThreadInfo } from "../Journal.ts"
 
 /** The status of a thread after more entries. */
 export const statusAfter = <S extends Status | undefined>(status: S, entries: ReadonlyArray<Entry>): Status | S => {
@@ -23,9 +23,9 @@ export const place = (entries: ReadonlyArray<Entry>, head: number, at: number): 
   entries.map((entry, index) => ({ seq: head + index + 1, at, entry }))
 
 /** The entries that a fork begins with after its prefix. */
-export const forked = (from: string, at: number, patch: Values | undefined): readonly [Entry, ...Array<Entry>] => [
+export const forked = (from: string, at: number, patch: Patch | undefined): readonly [Entry, ...Array<Entry>] => [
   { _tag: "Forked", from, at },
-  ...(patch === undefined ? [] : [{ _tag: "Patched" as const, updates: patch }])
+  ...(patch === undefined ? [] : [{ _tag: "Patched" as const, ...patch }])
 ]
 
 /** Why entries cannot be a thread, if they cannot. */
@@ -42,9 +42,9 @@ export const restoreIssue = (
 /** A policy with its defaults filled in. */
 export type Policy = "never" | { readonly entries: number; readonly bytes: number }
 
-/** The defaults: 256 entries or 256 KiB. */
+/** The defaults: 1,024 entries or 256 KiB. */
 export const policyOf = (policy: SnapshotPolicy | undefined): Policy =>
-  policy === "never" ? policy : { entries: policy?.entries ?? 256, bytes: policy?.bytes ?? 256 * 1024 }
+  policy === "never" ? policy : { entries: policy?.entries ?? 1024, bytes: policy?.bytes ?? 256 * 1024 }
 
 /** What was written since the last snapshot, and what that one took. */
 export interface Since {

@@ -262,6 +262,13 @@ const settle = (
     const others = progress.left-- > 0
     if (end._tag !== "Result") progress.whole = false
     const { journal } = frame.run
+    // Nothing more can be written: the siblings of a task that found that out are not waited for.
+    if (end._tag === "Failed" && journal !== undefined) {
+      const error = Cause.squash(end.cause)
+      if (isJournalFailure(error, journal.thread)) {
+        return Effect.failCause(placed(frame, end) as Cause.Cause<Task.JournalFailure>)
+      }
+    }
     // The last result of a step goes into its commit; only if there will be none, it stands on its own.
     return journal === undefined || (end._tag === "Result" && !others && progress.whole)
       ? Effect.succeed(end)
@@ -392,6 +399,15 @@ const toEnd = (frame: Frame, ready: Ready, exit: Exit.Exit<unknown, unknown>, at
   const tag = tagOf(error)
   if (tag === undefined || !Object.hasOwn(frame.graph.onError, tag)) {
     return { _tag: "Failed", cause: exit.cause, ready, attempt }
+  }
+  if (ready.rescues !== undefined) {
+    // The graph's type says that this error does not leave it.
+    const issue = `it failed with ${tag} itself: ${error instanceof Error ? error.message : String(error)}`
+    return failed(
+      ready,
+      attempt,
+      new NodeContractViolated({ node, part: `the error route of ${ready.rescues}`, issue })
+    )
   }
   const failure = { tag, error: encodeError(frame.graph, tag, error) }
   return { _tag: "Result", task, node, failure: { tag, error }, result: { task, node, failure }, update: {} }

@@ -10,6 +10,8 @@ export interface Ready {
   readonly input: unknown
   /** Tasks of one fan-out share its concurrency. */
   readonly group: { readonly concurrency: number } | undefined
+  /** The tag of the error that led here; an error of this task is not routed again. */
+  readonly rescues: string | undefined
 }
 
 /** A task that is done, as planning sees it. */
@@ -51,7 +53,10 @@ export const plan = (
     if (choice === "end") return Result.succeed(end)
     if (typeof choice === "string") {
       if (!Object.hasOwn(graph.nodes, choice)) return Result.fail(unknown(graph, from, choice))
-      return Result.succeed({ ready: [{ task: choice, node: choice, input: state, group: undefined }], arrived })
+      return Result.succeed({
+        ready: [{ task: choice, node: choice, input: state, group: undefined, rescues: undefined }],
+        arrived
+      })
     }
   }
   const planner = new Planner(graph, state, arrived)
@@ -101,8 +106,8 @@ class Planner {
     return { ready: Array.from(this.#ready.values()), arrived }
   }
 
-  #add(target: string) {
-    this.#ready.set(target, { task: target, node: target, input: this.#state, group: undefined })
+  #add(target: string, rescues?: string) {
+    this.#ready.set(target, { task: target, node: target, input: this.#state, group: undefined, rescues })
   }
 
   // Two items with one key would share a name in the journal; a count tells them apart.
@@ -122,17 +127,17 @@ class Planner {
     const group = choice.concurrency === undefined ? undefined : { concurrency: choice.concurrency }
     choice.items.forEach((input, index) => {
       const task = this.#freeName(`${choice.target}[${choice.keys[index]}`)
-      this.#ready.set(task, { task, node: choice.target, input, group })
+      this.#ready.set(task, { task, node: choice.target, input, group, rescues: undefined })
     })
     return undefined
   }
 
-  #goTo(from: string, target: string): UnknownRoute | undefined {
+  #goTo(from: string, target: string, rescues?: string): UnknownRoute | undefined {
     if (target === "end") return undefined
     if (!Object.hasOwn(this.#graph.nodes, target)) return unknown(this.#graph, from, target)
     const joined = this.#graph.joins[target]
     if (joined === undefined || !joined.includes(from)) {
-      this.#add(target)
+      this.#add(target, rescues)
       return undefined
     }
     const before = this.#arrived.get(target) ?? []
@@ -148,9 +153,9 @@ class Planner {
   #route(task: string, node: string, failure: NonNullable<Finished["failure"]>): UnknownRoute | undefined {
     const target = this.#graph.onError[failure.tag] ?? "end"
     if (target === "end") return undefined
-    if (!this.#graph.nodes[target]!.accepts(failure.error)) return this.#goTo(node, target)
+    if (!this.#graph.nodes[target]!.accepts(failure.error)) return this.#goTo(node, target, failure.tag)
     const name = this.#freeName(`${target}[${task}`)
-    this.#ready.set(name, { task: name, node: target, input: failure.error, group: undefined })
+    this.#ready.set(name, { task: name, node: target, input: failure.error, group: undefined, rescues: failure.tag })
     return undefined
   }
 }
@@ -194,9 +199,13 @@ const foldInto = (
         writers.set(channel, task)
       }
       if (definition.kind === "append") {
-        if (!own.has(channel)) next[channel] = (next[channel] as ReadonlyArray<unknown>).slice()
-        own.add(channel)
-        for (const item of update[channel] as ReadonlyArray<unknown>) (next[channel] as Array<unknown>).push(item)
+        const items = update[channel] as ReadonlyArray<unknown>
+        if (own.has(channel)) for (const item of items) (next[channel] as Array<unknown>).push(item)
+        else if (items.length > 0) {
+          // One copy; of a copy that grows afterwards there would be two.
+          next[channel] = (next[channel] as ReadonlyArray<unknown>).concat(items)
+          own.add(channel)
+        }
         continue
       }
       try {

@@ -110,11 +110,12 @@ export const make = (options: {
   const follow = (entries: Entries, restore: <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E>) => {
     const slot: Slot = { entries, done: Deferred.makeUnsafe() }
     slots.push(slot)
-    return Effect.onInterrupt(restore(Deferred.await(slot.done)), () =>
-      Effect.sync(() => {
-        slots = slots.filter((other) => other !== slot)
-      })
-    )
+    // What is being written is waited for: another attempt must find it, or know that it is not there.
+    return Effect.onInterrupt(restore(Deferred.await(slot.done)), () => {
+      if (!slots.includes(slot)) return Effect.exit(Deferred.await(slot.done))
+      slots = slots.filter((other) => other !== slot)
+      return Effect.void
+    })
   }
 
   return {

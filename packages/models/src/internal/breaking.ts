@@ -5,19 +5,18 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as CircuitBreaker from "effect/persistence/CircuitBreaker"
-import * as Predicate from "effect/Predicate"
 import * as Pull from "effect/Pull"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import type { Call, Middleware } from "../Middleware.ts"
-import { key as refusalKey } from "../Refusal.ts"
+import { tagOf } from "../Refusal.ts"
 import { open } from "./partial.ts"
 
 /** Whether an error speaks of the provider's health, rather than of this request or of what we put around the model. */
 export const isFault = (error: AiError.AiError): boolean => {
   const { reason } = error
-  const refusal = "metadata" in reason ? reason.metadata[refusalKey] : undefined
-  if (Predicate.hasProperty(refusal, "_tag")) return refusal._tag === "ModelTimedOut"
+  const refusal = tagOf(error)
+  if (refusal !== undefined) return refusal === "ModelTimedOut"
   switch (reason._tag) {
     case "NetworkError":
     case "InternalProviderError":

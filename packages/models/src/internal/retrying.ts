@@ -8,6 +8,7 @@ import * as Pull from "effect/Pull"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import type { Call, Middleware, Part } from "../Middleware.ts"
+import { tagOf } from "../Refusal.ts"
 import { nothing, noting, open } from "./partial.ts"
 
 /** What to do when a stream fails after it gave content. */
@@ -38,6 +39,9 @@ export const marker = (model: string, error: AiError.AiError): Part => ({
 export const report = (call: Call, name: string, attributes: Record<string, unknown>): Effect.Effect<void> =>
   Effect.map(Clock.Clock, (clock) => call.span.event(name, clock.currentTimeNanosUnsafe(), attributes))
 
+// Our own rate limit refuses who has waited as long as a call may: to wait on as a retry would be to wait longer.
+const mayRetry = (error: AiError.AiError): boolean => tagOf(error) !== "RateLimited"
+
 /** Asks again as a schedule says, whose input is the error. */
 export const retrying =
   (schedule: Schedule.Schedule<unknown, unknown>, onPartial: OnPartial): Middleware =>
@@ -47,7 +51,8 @@ export const retrying =
       report(call, "selvage.model.failed", { "selvage.model": model, "error.message": error.message })
     return {
       ...next,
-      generate: (call) => Effect.retry(Effect.tapError(next.generate(call), noted(call)), { schedule }),
+      generate: (call) =>
+        Effect.retry(Effect.tapError(next.generate(call), noted(call)), { schedule, while: mayRetry }),
       stream: (call) =>
         Stream.unwrap(
           Effect.map(Schedule.toStepWithSleep(schedule), (step) => {
@@ -55,7 +60,8 @@ export const retrying =
               Stream.suspend(() => {
                 const progress = nothing()
                 return Stream.catch(noting(next.stream(call), progress), (error) => {
-                  if (progress.called || (progress.content && onPartial === "fail")) return Stream.fail(error)
+                  const stands = progress.called || (progress.content && onPartial === "fail")
+                  if (stands || !mayRetry(error)) return Stream.fail(error)
                   const restarted = progress.content ? Stream.succeed(marker(model, error)) : Stream.empty
                   const wait = Effect.andThen(
                     noted(call)(error),

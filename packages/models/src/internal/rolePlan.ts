@@ -25,6 +25,8 @@ export interface Choice {
 
 /** What is to be done for a role. */
 export interface Plan {
+  /** The role that is meant: another one for a role that is not configured. */
+  readonly owner: string
   readonly choices: ReadonlyArray<Choice>
   readonly findings: ReadonlyArray<Finding>
   readonly origin: string
@@ -252,6 +254,7 @@ export const plan = (role: string, written: ReadonlyArray<Written>, providers: P
     ...fallbacks.map((entry, index) => choose(entry, `fallbacks[${index}]`, draft))
   ]
   return {
+    owner: role,
     choices: parts.flatMap((part) => part.choices),
     findings: [
       ...written.flatMap((place) => place.findings ?? []),

@@ -167,7 +167,7 @@ export const machine = (conversion: Conversion, http: Http): Machine<typeof Wire
   const texts = textBlocks()
   const reasoning = reasoningBlocks()
   const hosted = hostedCalls(conversion)
-  const calls = new Map<number, string>()
+  const calls = new Map<number, { readonly id: string; streamed: boolean }>()
   const finishedCalls = new Set<string>()
   let characters = 0
   let started = false
@@ -184,7 +184,7 @@ export const machine = (conversion: Conversion, http: Http): Machine<typeof Wire
   const added = (outputIndex: number, item: Item): Array<StreamPart> => {
     switch (item.type) {
       case "function_call":
-        calls.set(outputIndex, item.call_id)
+        calls.set(outputIndex, { id: item.call_id, streamed: false })
         return [{ type: "tool-params-start", id: item.call_id, name: item.name }]
       case "reasoning":
         return reasoning.start(outputIndex, item.id)
@@ -208,6 +208,10 @@ export const machine = (conversion: Conversion, http: Http): Machine<typeof Wire
       case "function_call": {
         const parts = calls.has(outputIndex) ? [] : added(outputIndex, item)
         finishedCalls.add(item.call_id)
+        // A server that streams no deltas still says the arguments here.
+        if (calls.get(outputIndex)?.streamed !== true && item.arguments !== "") {
+          parts.push({ type: "tool-params-delta", id: item.call_id, delta: item.arguments })
+        }
         parts.push({ type: "tool-params-end", id: item.call_id })
         return item.status === "incomplete" ? parts : [...parts, yield* Parts.toolCall(item, conversion)]
       }
@@ -262,8 +266,10 @@ export const machine = (conversion: Conversion, http: Http): Machine<typeof Wire
       case "response.output_text.annotation.added":
         return Effect.succeed(texts.cite(event.output_index, event.content_index ?? 0, event.item_id, event.annotation))
       case "response.function_call_arguments.delta": {
-        const id = calls.get(event.output_index)
-        return Effect.succeed(id === undefined ? [] : [{ type: "tool-params-delta", id, delta: event.delta }])
+        const call = calls.get(event.output_index)
+        if (call === undefined) return Effect.succeed([])
+        call.streamed = true
+        return Effect.succeed([{ type: "tool-params-delta", id: call.id, delta: event.delta }])
       }
       case "response.code_interpreter_call_code.delta":
         return Effect.succeed(hosted.code(event.output_index, event.delta))

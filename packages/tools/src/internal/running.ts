@@ -5,9 +5,11 @@ import * as Tool from "effect/ai/Tool"
 import type * as Toolkit from "effect/ai/Toolkit"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Policy from "@selvage/core/Policy"
+import * as ToolCall from "../ToolCall.ts"
 
 /** What a handler gave, as JSON and as the content a tool may give the model in its place. */
 export interface Output {
@@ -34,7 +36,7 @@ export interface RunningTool {
   readonly decode: (params: unknown) => Effect.Effect<unknown, Schema.SchemaError>
   readonly needsApproval: (params: unknown, context: Tool.NeedsApprovalContext) => Effect.Effect<boolean>
   /** One attempt. Fails with the handler's own failure. */
-  readonly run: (params: unknown, call: string) => Effect.Effect<Output, unknown>
+  readonly run: (params: unknown, call: ToolCall.ToolCall) => Effect.Effect<Output, unknown>
   /** A failure of the handler as JSON; `null` if the tool's schema has none for it. */
   readonly encodeFailure: (failure: unknown) => Effect.Effect<Schema.Json>
   readonly reconcile:
@@ -100,20 +102,25 @@ export const run = (definition: Definition): Running => {
 
 const runTool = (definition: Definition, tool: Tool.Any, handler: Tool.Handler<string>): RunningTool => {
   // A call sees what it is made in (the task, the call) before what the layer was built in, as effect/ai does it.
-  const within = <A, E>(effect: Effect.Effect<A, E, unknown>): Effect.Effect<A, E> =>
-    Effect.updateContext(effect as Effect.Effect<A, E>, (current: Context.Context<never>) =>
-      Context.merge(Context.merge(definition.context, handler.context), current)
-    )
+  const built = Context.merge(definition.context, handler.context)
+  // What is done already needs no services; most schemas and many handlers are, and putting contexts together is dear.
+  const within = <A, E>(effect: Effect.Effect<A, E, unknown>, call?: ToolCall.ToolCall): Effect.Effect<A, E> =>
+    Exit.isExit(effect)
+      ? (effect as Exit.Exit<A, E>)
+      : Effect.updateContext(effect as Effect.Effect<A, E>, (current: Context.Context<never>) => {
+          const merged = Context.merge(built, current)
+          return call === undefined ? merged : Context.add(merged, ToolCall.Current, call)
+        })
   const decode = Schema.isSchema(tool.parametersSchema)
     ? Schema.decodeUnknownEffect(tool.parametersSchema)
     : (params: unknown) => Effect.succeed(params)
   const encodeSuccess = Schema.encodeUnknownEffect(Schema.toCodecJson(tool.successSchema))
   const encodeFailure = Schema.encodeUnknownEffect(Schema.toCodecJson(tool.failureSchema))
-  const output = (value: unknown): Effect.Effect<Output, ResultInvalid, unknown> =>
-    encodeSuccess(value).pipe(
-      Effect.mapError((error) => new ResultInvalid(error.message)),
-      Effect.map((json) => ({ result: json ?? null, modelOutput: tool.toModelOutput?.(value) }))
-    )
+  const output = (value: unknown): Effect.Effect<Output, ResultInvalid> =>
+    Effect.matchEffect(within(encodeSuccess(value)), {
+      onFailure: (error) => Effect.fail(new ResultInvalid(error.message)),
+      onSuccess: (json) => Effect.sync(() => ({ result: json ?? null, modelOutput: tool.toModelOutput?.(value) }))
+    })
   const reconcile = definition.reconcile[tool.name]
   return {
     name: tool.name,
@@ -129,18 +136,20 @@ const runTool = (definition: Definition, tool: Tool.Any, handler: Tool.Handler<s
         return Effect.isEffect(needed) ? within(needed) : Effect.succeed(needed)
       }),
     run: (params, call) =>
-      within(
+      Effect.matchEffect(
         Effect.suspend(() =>
           // Only the final result counts, so preliminary ones are dropped where they are made and never buffered.
-          handler.handler(params, { toolCallId: call, preliminary: () => Effect.void })
-        ).pipe(
-          Effect.mapError((error) =>
-            AiError.isAiErrorReason(error)
-              ? AiError.make({ module: definition.name, method: tool.name, reason: error })
-              : error
-          ),
-          Effect.flatMap(output)
-        )
+          within(handler.handler(params, { toolCallId: call.id, preliminary: () => Effect.void }), call)
+        ),
+        {
+          onFailure: (error) =>
+            Effect.fail(
+              AiError.isAiErrorReason(error)
+                ? AiError.make({ module: definition.name, method: tool.name, reason: error })
+                : error
+            ),
+          onSuccess: output
+        }
       ),
     encodeFailure: (failure) =>
       within(

@@ -4,7 +4,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { Connection } from "effect/sql/SqlConnection"
 import type { SqlError } from "effect/sql/SqlError"
-import type { Entry, Sequenced, Values } from "../../Entry.ts"
+import type { Entry, Sequenced } from "../../Entry.ts"
 import {
   EntryNotFound,
   JournalConflict,
@@ -13,7 +13,7 @@ import {
   ThreadExists,
   ThreadNotFound
 } from "../../Errors.ts"
-import type { Snapshot } from "../../Journal.ts"
+import type { Patch, Snapshot } from "../../Journal.ts"
 import { forked, graphOf, restoreIssue, statusAfter } from "../journalFold.ts"
 import * as Append from "./append.ts"
 import * as Chain from "./chain.ts"
@@ -157,7 +157,7 @@ export const make = ({ announce, committed, database, known }: Options) => {
     from: string,
     at: number,
     as: string,
-    patch: Values | undefined,
+    patch: Patch | undefined,
     now: number
   ) {
     yield* nameable(as)
@@ -242,7 +242,7 @@ export const make = ({ announce, committed, database, known }: Options) => {
   })
 
   return {
-    fork: (from: string, at: number, as: string, patch: Values | undefined, now: number) =>
+    fork: (from: string, at: number, as: string, patch: Patch | undefined, now: number) =>
       during("fork a thread")(fork(from, at, as, patch, now)),
     remove: (thread: string, head: number | undefined) => during("delete a thread")(remove(thread, head)),
     restore: (thread: string, entries: ReadonlyArray<Sequenced>) =>

@@ -30,6 +30,9 @@ export const maxBatchSize = 8 * 1024 * 1024
 /** Below the fibers that are about to append. */
 const afterAppenders = 10
 
+/** After so many appends by itself a thread is not made to wait for others to join, until another appends. */
+const aloneAfter = 8
+
 /** Runs in the transaction that wrote these threads. */
 export type Announce = (threads: ReadonlyArray<string>) => Program<void>
 
@@ -94,12 +97,20 @@ export const make = Effect.fnUntraced(function* (options: Options) {
     for (const enter of Array.from(outside).slice(0, count)) enter()
   }
 
+  // How many appends in a row were of one thread and had their transaction to themselves.
+  let alone = 0
+  let last: string | undefined
+  const isAlone = () => alone >= aloneAfter && queue.length === 1 && queue[0]?.thread === last
+
   const drain = Effect.gen(function* () {
     while (true) {
       if (queue.length === 0) yield* someWait
-      yield* Effect.yieldNowWith(afterAppenders)
+      // A turn of the event loop would be a tenth of the append of a thread that nobody joins.
+      if (!isAlone()) yield* Effect.yieldNowWith(afterAppenders)
       const { batch, rest } = take(queue)
       queue = rest
+      alone = batch.length === 1 && batch[0]?.thread === last ? alone + 1 : 0
+      last = batch[0]?.thread
       if (outside.size > 0) admit(maxWaiting - queue.length)
       if (batch.length > 0) yield* Effect.uninterruptible(traced(batch))
     }

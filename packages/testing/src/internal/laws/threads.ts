@@ -46,11 +46,11 @@ const forks: ReadonlyArray<Law> = [
   law("a fork with a patch has it from the beginning", (journal) =>
     Effect.gen(function* () {
       yield* extend(journal, "t", 0, 2)
-      yield* equal("the head", yield* journal.fork("t", 1, "f", { n: 7 }), 3)
+      yield* equal("the head", yield* journal.fork("t", 1, "f", { updates: { n: 7 }, node: "count" }), 3)
       yield* equal(
         "the entries",
         (yield* journal.read("f")).map(({ entry }) => entry),
-        [patched(1), { _tag: "Forked", from: "t", at: 1 }, { _tag: "Patched", updates: { n: 7 } }]
+        [patched(1), { _tag: "Forked", from: "t", at: 1 }, { _tag: "Patched", updates: { n: 7 }, node: "count" }]
       )
     })
   ),
@@ -62,7 +62,7 @@ const forks: ReadonlyArray<Law> = [
         const error = yield* failsWith("EntryNotFound", `at ${at}`, journal.fork("t", at, "f"))
         yield* equal("what it says", [error.thread, error.seq, error.head], ["t", at, 2])
       }
-      yield* failsWith("ThreadExists", "a name that is taken", journal.fork("t", 1, "taken", { n: 1 }))
+      yield* failsWith("ThreadExists", "a name that is taken", journal.fork("t", 1, "taken", { updates: { n: 1 } }))
       yield* failsWith("ThreadExists", "its own name", journal.fork("t", 1, "t"))
       yield* failsWith("ThreadNotFound", "the fork", journal.info("f"))
       yield* equal("the other", seqs(yield* journal.read("taken")), [1])
@@ -228,7 +228,7 @@ const lists: ReadonlyArray<Law> = [
   law("a sound journal has no findings", (journal) =>
     Effect.gen(function* () {
       yield* extend(journal, "t", 0, 600)
-      yield* journal.fork("t", 300, "f", { n: 1 })
+      yield* journal.fork("t", 300, "f", { updates: { n: 1 } })
       yield* equal("all findings", yield* Stream.runCollect(Journal.checkAll), [])
     })
   )

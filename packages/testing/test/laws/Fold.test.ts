@@ -1,0 +1,141 @@
+// Law 1. A thread's state is a pure fold of its journal through the reducers; replaying gives the same state, byte for byte.
+import { Journal, Thread } from "@selvage/core"
+import type { Entry, TaskResult } from "@selvage/core/Entry"
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as fc from "fast-check"
+import { build } from "../../src/internal/simulation/plan.ts"
+import { plans } from "./plans.ts"
+import { bytesOf, foldOf, readUpdate, scripted, scripts, stepsOf } from "./values.ts"
+import { drive, entriesOf, holds, Ledger, type Service, stores, worldOf } from "./worlds.ts"
+
+/** Another process: it holds nothing of any thread. */
+const elsewhere = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.provideService(effect, Thread.WarmThreads, 0)
+
+/** A journal that asks for a snapshot after every step, and tells when one was read. */
+const eager = (journal: Service) => {
+  const seen = { snapshots: 0 }
+  const service = Journal.Journal.of({
+    ...journal,
+    append: (...args) => Effect.map(journal.append(...args), (appended) => ({ ...appended, snapshotDue: true })),
+    read: (thread, range) => {
+      if ((range?.after ?? 0) > 0) seen.snapshots++
+      return journal.read(thread, range)
+    }
+  })
+  return { seen, service }
+}
+
+/** The fold of a journal by the definition of its entries. */
+const foldOfEntries = (entries: ReadonlyArray<Entry>) => {
+  const steps: Array<ReadonlyArray<Readonly<Record<string, unknown>>>> = []
+  const done = new Map<string, TaskResult>()
+  for (const entry of entries) {
+    if (entry._tag === "TaskCompleted") done.set(entry.result.task, entry.result)
+    if (entry._tag !== "StepCommitted") continue
+    for (const result of entry.results) done.set(result.task, result)
+    steps.push(entry.tasks.map((task) => readUpdate(done.get(task)?.update ?? {})))
+    done.clear()
+  }
+  return foldOf(steps)
+}
+
+for (const store of stores("selvage_law_fold_test")) {
+  const runs = (memory: number, other: number) => (store.name === "memory" ? memory : other)
+
+  describe.skipIf(store.skip)(`Law 1 on ${store.name}: a state is the fold of its journal`, () => {
+    it.live(
+      "live, by definition, after a restart, from a snapshot, and from a fork, to the byte",
+      () =>
+        holds(
+          fc.tuple(scripts({ maxLength: 6 }), fc.boolean()),
+          runs(60, 8),
+          Effect.fnUntraced(function* ([script, snapshots], thread) {
+            const plain = yield* Journal.Journal
+            const journal = snapshots ? eager(plain).service : plain
+            const graph = scripted(script)
+            const { state } = yield* Effect.provideService(
+              Thread.run(graph, { thread, input: {} }),
+              Journal.Journal,
+              journal
+            )
+            const live = bytesOf(state)
+            assert.strictEqual(bytesOf(foldOf(stepsOf(script))), live, "the fold of what was written")
+            const entries = yield* entriesOf(plain, thread)
+            assert.strictEqual(bytesOf(foldOfEntries(entries)), live, "the fold of what was journaled")
+            const again = yield* elsewhere(Thread.run(graph, { thread }))
+            assert.strictEqual(bytesOf(again.state), live, "after a restart")
+            for (let at = 1; at <= entries.length; at++) {
+              const then = bytesOf(yield* Thread.state(graph, { thread, at }))
+              assert.strictEqual(then, bytesOf(foldOfEntries(entries.slice(0, at))), `as of ${at}`)
+              const fork = `${thread} from ${at}`
+              yield* Thread.fork(graph, { thread, at, as: fork })
+              assert.strictEqual(bytesOf(yield* Thread.state(graph, { thread: fork })), then, fork)
+              const ended = yield* elsewhere(Thread.run(graph, { thread: fork }))
+              assert.strictEqual(bytesOf(ended.state), live, `${fork}, to its end`)
+            }
+          })
+        ).pipe(Effect.provide(store.layer)),
+      60_000
+    )
+
+    it.live(
+      "from a snapshot of every step, when a process ends after each run",
+      () =>
+        holds(
+          fc.array(scripts({ minLength: 1, maxLength: 4 }), { minLength: 3, maxLength: 4 }),
+          runs(25, 4),
+          Effect.fnUntraced(function* (turns, thread) {
+            const { seen, service } = eager(yield* Journal.Journal)
+            const script = turns.flat()
+            const talkless = script.map((updates) => updates.map(({ talk: _, ...rest }) => rest))
+            let played = 0
+            for (const turn of turns) {
+              played += turn.length
+              const graph = scripted(talkless.slice(0, played))
+              const run = elsewhere(Thread.run(graph, { thread, input: {} }))
+              const { state } = yield* Effect.provideService(run, Journal.Journal, service)
+              assert.strictEqual(bytesOf(state), bytesOf(foldOf(stepsOf(talkless.slice(0, played)))))
+            }
+            const { head } = yield* service.info(thread)
+            // A thread that is shorter is read from its first entry.
+            const before = seen.snapshots
+            const state = yield* elsewhere(
+              Effect.provideService(Thread.state(scripted(talkless), { thread }), Journal.Journal, service)
+            )
+            assert.strictEqual(bytesOf(state), bytesOf(foldOf(stepsOf(talkless))))
+            if (head > 16) assert.isAbove(seen.snapshots, before, "the snapshot is used")
+          })
+        ).pipe(Effect.provide(store.layer)),
+      60_000
+    )
+
+    it.live(
+      "of generated graphs, and a fork at any entry comes to the same end",
+      () =>
+        holds(
+          plans({ stages: 2 }),
+          runs(40, 4),
+          Effect.fnUntraced(function* (plan, thread) {
+            const journal = yield* Journal.Journal
+            const ledger = new Ledger()
+            const graph = build(plan, worldOf(ledger))
+            const live = JSON.stringify(yield* drive(graph, thread, ledger))
+            const { head } = yield* journal.info(thread)
+            assert.strictEqual(JSON.stringify(yield* Thread.state(graph, { thread })), live)
+            assert.strictEqual(JSON.stringify((yield* elsewhere(Thread.run(graph, { thread }))).state), live)
+            const stride = store.name === "memory" ? 1 : Math.ceil(head / 6)
+            for (let at = 1; at <= head; at += stride) {
+              const then = JSON.stringify(yield* Thread.state(graph, { thread, at }))
+              const fork = `${thread} from ${at}`
+              yield* Thread.fork(graph, { thread, at, as: fork })
+              assert.strictEqual(JSON.stringify(yield* Thread.state(graph, { thread: fork })), then, fork)
+              const ended = yield* elsewhere(drive(graph, fork, ledger))
+              assert.strictEqual(JSON.stringify(ended), live, `${fork}, to its end`)
+            }
+          })
+        ).pipe(Effect.provide(store.layer)),
+      60_000
+    )
+  })
+}
