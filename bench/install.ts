@@ -7,10 +7,18 @@ import { promisify } from "node:util"
 
 const here = import.meta.dirname
 const root = join(here, "..")
-const peers = ["@langchain/langgraph", "langchain", "ai", "@openai/agents"]
+const peers = [
+  "@langchain/langgraph",
+  "langchain",
+  "ai",
+  "@ai-sdk/openai",
+  "@openai/agents",
+  "openai",
+  "@anthropic-ai/sdk"
+]
 
 /** Ours. */
-const packages = ["core", "sqlite", "tools", "agent"]
+const packages = ["core", "sqlite", "tools", "agent", "openai", "anthropic", "models"]
 
 interface Manifest {
   readonly exports: unknown

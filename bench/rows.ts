@@ -42,6 +42,42 @@ const agents = (workload: string): Run => ["selvage/agents", workload]
 const start = (workload: string): Run => ["selvage/start", workload]
 const langgraph = (workload: string): Run => ["langgraph/graphs", workload]
 
+const models = (workload: string): Run => ["selvage/models", workload]
+const sdk = (workload: string): Run => ["sdk/models", workload]
+
+/** CPU time of calls through the whole stack, and of the adapter alone, beside the SDK that the adapter stands on. */
+const beside = (number: string, workload: string, work: NonNullable<Row["work"]>): ReadonlyArray<Row> => [
+  {
+    number,
+    name: `CPU of ${work[0]} ${workload}, whole stack`,
+    ours: models(workload),
+    peer: sdk(workload),
+    work,
+    must: { faster: 1 / 1.3 }
+  },
+  {
+    number,
+    name: `CPU of ${work[0]} ${workload}, adapter alone`,
+    ours: models(`${workload}, adapter alone`),
+    peer: sdk(workload),
+    work,
+    must: {}
+  }
+]
+
+/** The same beside the AI SDK. */
+const besideAiSdk = (number: string, workload: string, work: NonNullable<Row["work"]>): Row => ({
+  number,
+  name: `CPU of ${work[0]} ${workload}, whole stack`,
+  ours: models(workload),
+  peer: ["ai-sdk/models", workload],
+  work,
+  must: { faster: 1 }
+})
+
+const modelCalls = [1000, "call"] as const
+const modelTokens = [10_000, "token"] as const
+
 const turns = [220, "turn"] as const
 const tokens = [10_000, "token"] as const
 const steps = [1000, "step"] as const
@@ -310,5 +346,13 @@ export const rows: ReadonlyArray<Row> = [
     peer: ["bare/sqlite", "1000 threads at once, SQLite FULL"],
     work: [10_000, "step"],
     must: {}
-  }
+  },
+  ...beside("11", "calls, OpenAI", modelCalls),
+  besideAiSdk("11", "calls, OpenAI", modelCalls),
+  ...beside("11", "calls, Anthropic", modelCalls),
+  ...beside("11b", "tokens, OpenAI", modelTokens),
+  besideAiSdk("11b", "tokens, OpenAI", modelTokens),
+  ...beside("11b", "tokens, OpenAI Chat", modelTokens),
+  besideAiSdk("11b", "tokens, OpenAI Chat", modelTokens),
+  ...beside("11b", "tokens, Anthropic", modelTokens)
 ]

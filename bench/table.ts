@@ -84,6 +84,7 @@ const names: Readonly<Record<string, string>> = {
   "ai-sdk": "AI SDK",
   "openai-agents": "Agents JS",
   "effect-ai": "effect/ai",
+  sdk: "its own SDK",
   bare: "node:sqlite"
 }
 

@@ -126,7 +126,9 @@ export const make = <
       turns: Channel.append(Limit.Turn),
       turnsBefore: Channel.last(Schema.Int, { initial: 0 }),
       text: Channel.last(Schema.String, { initial: "" }),
-      finishReason: Channel.last<Response.FinishReason, Response.FinishReason>(Response.FinishReason, { initial: "unknown" }),
+      finishReason: Channel.last<Response.FinishReason, Response.FinishReason>(Response.FinishReason, {
+        initial: "unknown"
+      }),
       output: Channel.optional((output ?? Schema.Never) as Schema.Codec<Output, unknown>)
     },
     nodes: {

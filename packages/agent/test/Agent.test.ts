@@ -4,6 +4,8 @@ import { ScriptedModel } from "@selvage/testing"
 import { Approval, Plugin } from "@selvage/tools"
 import { assert, describe, it } from "@effect/vitest"
 import * as LanguageModel from "effect/ai/LanguageModel"
+import type * as Prompt from "effect/ai/Prompt"
+import type * as Response from "effect/ai/Response"
 import * as Tool from "effect/ai/Tool"
 import * as Toolkit from "effect/ai/Toolkit"
 import * as Effect from "effect/Effect"
@@ -30,6 +32,15 @@ const Buyer = Agent.make("buyer", {
   tools: [Warehouse],
   output: Schema.Struct({ order: Schema.Boolean, units: Schema.Int }),
   limit: Limit.turns(4)
+})
+
+const finish = (reason: Response.FinishReason): Response.FinishPartEncoded => ({
+  type: "finish",
+  reason,
+  usage: {
+    inputTokens: { uncached: 1, total: 1, cacheRead: 0, cacheWrite: 0 },
+    outputTokens: { total: 1, text: 1, reasoning: 0 }
+  }
 })
 
 /** A warehouse that counts its orders. */
@@ -185,5 +196,122 @@ describe("Agent", () => {
         Effect.provide(Layer.merge(ScriptedModel.layer([ScriptedModel.text("one two three")]), Journal.layerMemory))
       )
     })
+  )
+
+  describe("a model that pauses", () => {
+    const Searcher = Agent.make("searcher", { instructions: "Search the web.", limit: Limit.turns(3) })
+
+    /** A model that says its texts one by one, and pauses after each but the last. */
+    const pausing = (texts: ReadonlyArray<string>) => {
+      const prompts: Array<Prompt.Prompt> = []
+      const next = ({ prompt }: LanguageModel.ProviderOptions) => {
+        prompts.push(prompt)
+        const text = texts[prompts.length - 1] ?? "more"
+        return { text, finish: finish(prompts.length === texts.length ? "stop" : "pause") }
+      }
+      const layer = Layer.effect(
+        LanguageModel.LanguageModel,
+        LanguageModel.make({
+          generateText: (options) =>
+            Effect.sync(() => {
+              const { finish, text } = next(options)
+              return [{ type: "text", text }, finish]
+            }),
+          streamText: (options) =>
+            Stream.suspend(() => {
+              const { finish, text } = next(options)
+              return Stream.make(
+                { type: "text-start", id: "1" },
+                { type: "text-delta", id: "1", delta: text },
+                { type: "text-end", id: "1" },
+                finish
+              )
+            })
+        })
+      )
+      return { layer, prompts }
+    }
+
+    it.effect("is called again with what it said, and its answer is the whole", () =>
+      Effect.gen(function* () {
+        const { layer, prompts } = pausing(["Let me look. ", "It is ", "ten."])
+        const state = yield* Effect.provide(Graph.run(Searcher, { prompt: "?" }), layer)
+        assert.deepStrictEqual([state.text, state.finishReason], ["Let me look. It is ten.", "stop"])
+        assert.deepStrictEqual(
+          prompts.map(({ content }) => content.map(({ role }) => role).join(" ")),
+          ["system user", "system user assistant", "system user assistant assistant"]
+        )
+        assert.strictEqual(state.turns.length, 3)
+      })
+    )
+
+    it.effect("is also called again when someone listens", () =>
+      Effect.gen(function* () {
+        const { layer } = pausing(["one ", "two ", "three"])
+        yield* Effect.gen(function* () {
+          const run = Thread.stream(Searcher, { thread: "t", input: { prompt: "?" } })
+          const tokens = yield* Stream.runCollect(Stream.filter(run, ({ _tag }) => _tag === "Token"))
+          assert.strictEqual(tokens.length, 3)
+          assert.strictEqual((yield* Thread.state(Searcher, { thread: "t" })).text, "one two three")
+        }).pipe(Effect.provide([layer, Journal.layerMemory]))
+      })
+    )
+
+    it.effect("is not called for ever: each call is a turn that the limit counts", () =>
+      Effect.gen(function* () {
+        const { layer, prompts } = pausing([])
+        const error = yield* Effect.flip(Effect.provide(Graph.run(Searcher, { prompt: "?" }), layer))
+        assert.ok(error._tag === "LimitReached" && error.limit === "3 turns")
+        assert.strictEqual(prompts.length, 3)
+      })
+    )
+
+    it.effect("and was stopped by its limit does not lend its text to the next run", () =>
+      Effect.gen(function* () {
+        const { layer } = pausing(["a", "b", "c", "d"])
+        yield* Effect.gen(function* () {
+          yield* Effect.flip(Thread.run(Searcher, { thread: "t", input: { prompt: "first" } }))
+          const { state } = yield* Thread.run(Searcher, { thread: "t", input: { prompt: "second" } })
+          assert.strictEqual(state.text, "d")
+        }).pipe(Effect.provide([layer, Journal.layerMemory]))
+      })
+    )
+  })
+
+  it.effect(
+    "a tool that decides about its approval sees the conversation before the call, which is not journaled again",
+    () =>
+      Effect.gen(function* () {
+        const seen: Array<string> = []
+        const Note = Tool.make("note", {
+          parameters: Schema.Struct({}),
+          success: Schema.Void,
+          needsApproval: (_, { messages }) => {
+            seen.push(messages.map(({ role }) => role).join(" "))
+            return false
+          }
+        })
+        const Notes = Plugin.make("notes", { version: "1", toolkit: Toolkit.make(Note) })
+        const Writer = Agent.make("writer", { instructions: "Take notes.", tools: [Notes] })
+        const layers = [
+          Notes.fake({ note: () => Effect.void }),
+          ScriptedModel.layer([
+            ScriptedModel.calls([
+              { name: "note", params: {} },
+              { name: "note", params: {} }
+            ]),
+            ScriptedModel.call("note", {}),
+            ScriptedModel.text("done")
+          ]),
+          Journal.layerMemory
+        ] as const
+        yield* Effect.gen(function* () {
+          yield* Thread.run(Writer, { thread: "t", input: { prompt: "marmalade" } })
+          assert.deepStrictEqual(seen, ["user", "user", "user assistant tool tool"])
+          const entries = yield* Stream.runCollect(Thread.events({ thread: "t" }))
+          // The input, and the message that is made of it.
+          assert.strictEqual(JSON.stringify(entries).split("marmalade").length - 1, 2)
+        }).pipe(Effect.provide(layers))
+      })
   )
 })

@@ -22,8 +22,8 @@
  * **Gotchas**
  *
  * - A proxy is a dispatcher of `fetchOptions` (`new ProxyAgent(…)` of `undici`), or Node's own with `NODE_USE_ENV_PROXY=1`.
- * - `timeout` ends with the response's headers. A body that falls silent is cut by Node's `fetch` after five minutes, which becomes a
- *   `NetworkError`; `Stream.timeout` is for less.
+ * - `timeout` bounds silence, not a call: an answer that keeps coming may take longer. It becomes a `NetworkError`. Node's own `fetch` cuts a
+ *   body that is silent for five minutes, whatever `timeout` says.
  * - A copy made with `sdk.withOptions` reads the environment again.
  * - A key that is empty, or cannot be sent in a header, fails each call with `AuthenticationError`; `layerConfig` reports an unset or empty
  *   variable earlier, as a `ConfigError` when the layer is built.
@@ -43,7 +43,7 @@ import { UnusableApiKey, UnusableHeader } from "./internal/errors.ts"
 /** Where requests go when no `baseUrl` is given. */
 export const defaultBaseUrl = "https://api.anthropic.com"
 
-/** How long to wait for the first byte of an answer when no `timeout` is given. */
+/** The longest silence when no `timeout` is given. */
 export const defaultTimeout: Duration.Duration = Duration.minutes(10)
 
 /** Headers for every request. What is `Redacted` is kept out of errors, like the key. */
@@ -55,7 +55,7 @@ export interface Options {
   readonly apiKey: Redacted.Redacted
   /** Root of the API without `/v1`; `https://api.anthropic.com` when absent. */
   readonly baseUrl?: string | undefined
-  /** How long to wait for response headers; 10 minutes when absent. Bound a whole call with `Effect.timeout`. */
+  /** The longest silence: until the headers, and between any two pieces of a body; 10 minutes when absent. Bound a call with `Effect.timeout`. */
   readonly timeout?: Duration.Input | undefined
   /** Sent with every request, over the SDK's own of the same name. */
   readonly headers?: Headers | undefined

@@ -42,16 +42,18 @@ import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Sse from "effect/encoding/Sse"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import type { Span } from "effect/Tracer"
 import { AnthropicClient, type Service as Client } from "./AnthropicClient.ts"
 import type { Config, Options } from "./internal/config.ts"
-import { attempt, decoder, endpoint, type RequestContext, transportError } from "./internal/errors.ts"
+import { decoder, endpoint, type RequestContext, transportError } from "./internal/errors.ts"
 import * as Events from "./internal/events.ts"
 import * as Request from "./internal/request.ts"
 import * as Answer from "./internal/response.ts"
 import * as Threads from "./internal/threads.ts"
+import * as Transport from "./internal/transport.ts"
 import * as Wire from "./internal/wire.ts"
 
 export {
@@ -119,11 +121,8 @@ const generate = Effect.fnUntraced(function* (
   options: LanguageModel.ProviderOptions
 ): Effect.fn.Return<Array<Response.PartEncoded>, Reason> {
   const { context, request } = yield* prepare(source, options)
-  const { body, headers } = request
-  const { data, response } = yield* attempt(
-    (signal) => source.client.sdk.post<unknown>(path, { body, headers, signal }).withResponse(),
-    context
-  )
+  const { body } = request
+  const { data, response } = yield* Transport.whole({ ...request, client: source.client, path, context })
   const message = yield* decodeMessage(data, context)
   source.threads.remember(message.id, options.tools)
   const parts = yield* Answer.fromMessage(message, { options, maxTokens: body.max_tokens, http: response, context })
@@ -135,44 +134,47 @@ const drainTimeout = Duration.seconds(1)
 
 const open = Effect.fnUntraced(function* (source: Source, options: LanguageModel.ProviderOptions) {
   const { context, request } = yield* prepare(source, options)
-  // The request lives as long as the stream: however it ends, the connection is let go.
-  const controller = yield* Effect.acquireRelease(
-    Effect.sync(() => new AbortController()),
-    (controller) => Effect.sync(() => controller.abort())
-  )
-  const { headers } = request
   const body = { ...request.body, stream: true }
-  const { data, response } = yield* attempt(
-    () =>
-      source.client.sdk
-        .post<AsyncIterable<unknown>>(path, { body, headers, signal: controller.signal, stream: true })
-        .withResponse(),
-    context
-  )
+  // The request lives as long as the stream: however it ends, the connection is let go.
+  const { next, response } = yield* Transport.events({ ...request, body, client: source.client, path, context })
 
   const exchange: Answer.Exchange = { options, maxTokens: body.max_tokens, http: response, context }
   const state = Events.initial()
-  const events = data[Symbol.asyncIterator]()
-  const next = attempt(() => events.next(), context)
+  let failure: Reason | undefined
   // Reading the body to its end lets the connection serve the next request; a server that keeps it open is not waited for.
   const drain = next.pipe(
-    Effect.repeat({ until: (event) => event.done === true }),
+    Effect.repeat({ until: (arrived) => arrived === undefined }),
     Effect.timeoutOption(drainTimeout),
     Effect.ignore
   )
-  const pull = Effect.gen(function* () {
-    while (!state.stopped) {
-      const event = yield* next
-      if (event.done === true) {
-        return yield* transportError("the stream ended before the answer was complete", context)
-      }
-      const parts = yield* Events.onEvent(state, yield* decodeEvent(event.value, context), exchange)
+  const handle = Effect.fnUntraced(function* (
+    arrived: ReadonlyArray<Sse.Event>,
+    given: Array<Response.StreamPartEncoded>
+  ) {
+    for (const event of arrived) {
+      if (state.stopped) return
+      const data = yield* Transport.dataOf(event, response, context)
+      if (data === undefined) continue
+      const parts = yield* Events.onEvent(state, yield* decodeEvent(data, context), exchange)
       for (const part of parts) {
         annotateResponse(options.span, part)
         if (part.type === "response-metadata" && part.id !== undefined) source.threads.remember(part.id, options.tools)
+        given.push(part)
       }
-      if (Arr.isReadonlyArrayNonEmpty(parts)) return parts
     }
+  })
+  const pull = Effect.gen(function* () {
+    while (!state.stopped && failure === undefined) {
+      const arrived = yield* next
+      if (arrived === undefined) {
+        return yield* Effect.fail(transportError("the stream ended before the answer was complete", context))
+      }
+      const given: Array<Response.StreamPartEncoded> = []
+      // What came before a failure in the same arrival is still given.
+      yield* Effect.catch(handle(arrived, given), (reason) => Effect.sync(() => void (failure = reason)))
+      if (Arr.isReadonlyArrayNonEmpty(given)) return given
+    }
+    if (failure !== undefined) return yield* Effect.fail(failure)
     yield* drain
     return yield* Cause.done()
   })

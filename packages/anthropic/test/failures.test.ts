@@ -190,11 +190,11 @@ describe("broken answers", () => {
   const html = { "content-type": "text/html" }
   const json = { "content-type": "application/json" }
   const odd = [
-    ["a page of HTML with status 200", 200, html, "<h1>Sign in</h1>", "InvalidResponseError", "NetworkError"],
-    ["an empty body", 200, json, "", "InvalidResponseError", "NetworkError"],
-    ["an empty body of no type", 200, {}, "", "InvalidResponseError", "NetworkError"],
+    ["a page of HTML with status 200", 200, html, "<h1>Sign in</h1>", "InvalidResponseError", "InvalidResponseError"],
+    ["an empty body", 200, json, "", "InvalidResponseError", "InvalidResponseError"],
+    ["an empty body of no type", 200, {}, "", "InvalidResponseError", "InvalidResponseError"],
     ["no content", 204, {}, undefined, "InvalidResponseError", "InvalidResponseError"],
-    ["an answer in JSON that is not one", 200, json, "[]", "InvalidResponseError", "NetworkError"],
+    ["an answer in JSON that is not one", 200, json, "[]", "InvalidResponseError", "InvalidResponseError"],
     ["a redirect to nowhere", 302, {}, "", "UnknownError", "UnknownError"],
     ["a page of HTML with status 503", 503, html, "<h1>Down</h1>", "InternalProviderError", "InternalProviderError"],
     ["an empty body with status 429", 429, {}, "", "RateLimitError", "RateLimitError"],

@@ -37,10 +37,16 @@ export const Entry = Schema.TaggedUnion({
     input: Values,
     run: Schema.optionalKey(Schema.String),
     /** The sequence number of the `InputQueued` that it takes up. */
-    queued: Schema.optionalKey(Schema.Int)
+    queued: Schema.optionalKey(Schema.Int),
+    /** Calls of the run that it replaces of which nobody knows whether they were made. */
+    uncertain: Schema.optionalKey(
+      Schema.Array(Schema.Struct({ path: Schema.String, step: Schema.Int, task: Schema.String, key: Schema.String }))
+    )
   },
   /** An input came while a run was under way; a run of its own takes it up afterwards. */
   InputQueued: { graph: GraphShape, input: Values, run: Schema.optionalKey(Schema.String) },
+  /** A queued input did not fit the state that it found. */
+  InputRefused: { queued: Schema.Int, message: Schema.String },
   /** A frame began: the state of a graph inside a graph. */
   FrameStarted: { path: Schema.String, graph: GraphShape, input: Values },
   /** A task finished while others of its step still run. */
@@ -64,9 +70,24 @@ export const Entry = Schema.TaggedUnion({
     attempt: Schema.optionalKey(Schema.Int)
   },
   /** A call that must not be repeated in silence is about to be made. */
-  Intent: { path: Schema.String, step: Schema.Int, task: Schema.String, key: Schema.String, detail: Schema.Json },
+  Intent: {
+    path: Schema.String,
+    step: Schema.Int,
+    task: Schema.String,
+    key: Schema.String,
+    detail: Schema.Json,
+    /** A fingerprint of the item of a fan-out: a task of its name with another item is another one. */
+    item: Schema.optionalKey(Schema.String)
+  },
   /** The result of a piece of a task that is made once. */
-  Recorded: { path: Schema.String, step: Schema.Int, task: Schema.String, key: Schema.String, value: Schema.Json },
+  Recorded: {
+    path: Schema.String,
+    step: Schema.Int,
+    task: Schema.String,
+    key: Schema.String,
+    value: Schema.Json,
+    item: Schema.optionalKey(Schema.String)
+  },
   /** A question to the outside suspends the task. */
   AskOpened: {
     path: Schema.String,
@@ -106,6 +127,7 @@ export const statusOf = (entry: Entry): "unfinished" | "done" | "failed" | "wait
       return entry.outcome
     case "Forked":
     case "InputQueued":
+    case "InputRefused":
     case "Migrated":
       return undefined
     case "Patched":

@@ -129,12 +129,31 @@ export class EntryNotFound extends Schema.TaggedError<EntryNotFound>()("EntryNot
 /** The thread has unfinished work and was given another input. */
 export class ThreadBusy extends Schema.TaggedError<ThreadBusy>()("ThreadBusy", {
   thread: Schema.String,
-  asks: Schema.Array(Schema.String)
+  asks: Schema.Array(Schema.String),
+  /** How many inputs queue, where no more may. */
+  queued: Schema.optionalKey(Schema.Int)
 }) {
   override get message() {
+    if (this.queued !== undefined) {
+      return `Thread "${this.thread}" has ${this.queued} inputs in its queue and takes no more. Run it until there is room.`
+    }
     return this.asks.length > 0
       ? `Thread "${this.thread}" waits for an answer to ${list(this.asks)} and cannot take another input. Answer it first.`
       : `Thread "${this.thread}" has an unfinished run with another input. Run it without an input to finish it first.`
+  }
+}
+
+/** A change from outside while nobody knows whether a call was made. */
+export class CallInFlight extends Schema.TaggedError<CallInFlight>()("CallInFlight", {
+  thread: Schema.String,
+  task: Schema.String,
+  key: Schema.String
+}) {
+  override get message() {
+    return (
+      `Task "${this.task}" of thread "${this.thread}" began the call "${this.key}" whose result is not known, and a patch would forget it. ` +
+      `Run the thread until the call is settled, then patch it.`
+    )
   }
 }
 

@@ -32,7 +32,7 @@ import * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import { Entry, type Sequenced, type Values } from "./Entry.ts"
+import { Entry, type GraphShape, type Sequenced, type Values } from "./Entry.ts"
 import {
   type EntryNotFound,
   ImportInvalid,
@@ -78,6 +78,8 @@ export interface ThreadFilter {
 export interface Patch {
   readonly updates: Values
   readonly node?: string
+  /** The graph whose form the updates have, where it is not that of the entries before. */
+  readonly graph?: GraphShape
 }
 
 /** What an append did. */

@@ -53,12 +53,21 @@ const lookup = <A>(record: Readonly<Record<string, A>> | undefined, key: string)
   record !== undefined && Object.hasOwn(record, key) ? record[key] : undefined
 
 /** Reads an entry of the old form as one of the new. Pure. */
-export const upcast = (migration: Migration, now: GraphShape, entry: Entry): Entry => {
+export const upcast = (
+  migration: Migration,
+  { onError, shape: now }: { readonly shape: GraphShape; readonly onError: Readonly<Record<string, string>> },
+  entry: Entry
+): Entry => {
   const node = (name: string) => lookup(migration.nodes, name) ?? name
-  // The node stands before the key of an item.
-  const task = (name: string) => {
+  const rescuers = new Set(Object.values(onError))
+  // The node stands before the key of an item; where an error led to it, that is the task that failed.
+  const task = (name: string): string => {
     const bracket = name.indexOf("[")
-    return bracket < 0 ? node(name) : node(name.slice(0, bracket)) + name.slice(bracket)
+    if (bracket < 0) return node(name)
+    const renamed = node(name.slice(0, bracket))
+    return rescuers.has(renamed) && name.endsWith("]")
+      ? `${renamed}[${task(name.slice(bracket + 1, -1))}]`
+      : renamed + name.slice(bracket)
   }
   const path = (text: string) => {
     const at = text.indexOf("@")
@@ -95,6 +104,7 @@ export const upcast = (migration: Migration, now: GraphShape, entry: Entry): Ent
       }
     case "AskAnswered":
     case "AskExpired":
+    case "InputRefused":
     case "Forked":
     case "RunFinished":
       return entry

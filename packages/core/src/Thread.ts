@@ -23,6 +23,8 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Queue from "effect/Queue"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
@@ -32,6 +34,7 @@ import type { Sequenced } from "./Entry.ts"
 import {
   AnswerInvalid,
   AskNotOpen,
+  CallInFlight,
   EntryNotFound,
   GraphChanged,
   type JournalConflict,
@@ -47,10 +50,10 @@ import {
 import type { Event } from "./Event.ts"
 import type { Graph } from "./Graph.ts"
 import * as Advance from "./internal/advance.ts"
-import type { Compiled } from "./internal/compile.ts"
+import type { Compiled, Record_ } from "./internal/compile.ts"
 import { restore, startState } from "./internal/frame.ts"
-import { fold, open } from "./internal/open.ts"
-import { emptyFrame, type Replay } from "./internal/replay.ts"
+import { fold, keepWarm, open } from "./internal/open.ts"
+import { emptyFrame, inFlight, type Replay } from "./internal/replay.ts"
 import * as View from "./internal/view.ts"
 import { maxCollisions } from "./internal/writer.ts"
 import { Journal } from "./Journal.ts"
@@ -138,13 +141,15 @@ const listen = <A>(
       // An effect that waits is made only where there is no room.
       const offer = (event: A) =>
         Effect.suspend(() => (Queue.offerUnsafe(queue, event) ? Effect.void : Effect.asVoid(Queue.offer(queue, event))))
-      const advanced = Advance.advance(graph, options, listener(offer)).pipe(
-        Effect.matchCauseEffect({
-          onFailure: (cause) => Queue.failCause(queue, cause),
-          onSuccess: () => Queue.end(queue)
-        })
+      // Also where the run is interrupted, or its scope closed before it began: nobody is to wait for more.
+      const ended = Effect.onExit(Advance.advance(graph, options, listener(offer)), (exit) =>
+        Exit.isSuccess(exit) ? Queue.end(queue) : Queue.failCause(queue, exit.cause)
       )
-      return detach === undefined ? advanced : Effect.forkIn(advanced, detach)
+      return detach === undefined
+        ? Effect.ignore(ended)
+        : Effect.flatMap(Effect.forkIn(ended, detach, { startImmediately: true }), (fiber) =>
+            Effect.asVoid(Effect.flatMap(Fiber.await(fiber), () => Queue.end(queue)))
+          )
     },
     { bufferSize }
   )
@@ -306,18 +311,37 @@ export const fork = <Name extends string, State, E, R, Input>(
   | ThreadExists
   | EntryNotFound
   | NodeContractViolated
-  | UnknownRoute,
+  | UnknownRoute
+  | CallInFlight
+  | GraphChanged,
   Journal
 > =>
   Effect.gen(function* () {
     const journal = yield* Journal
     const { as, at, node, thread, update } = options
-    yield* journal.fork(thread, at, as, update === undefined ? undefined : yield* patchOf(graph.compiled, update, node))
+    if (update === undefined) return yield* Effect.asVoid(journal.fork(thread, at, as))
+    const { head } = yield* journal.info(thread)
+    if (at < 1 || at > head) return yield* new EntryNotFound({ thread, seq: at, head })
+    // Checked before the fork is made, so that a bad patch leaves nothing behind.
+    const log = yield* fold(journal, thread, graph.compiled, at)
+    const [call] = inFlight(log)
+    if (call !== undefined) return yield* new CallInFlight({ thread, task: call.path + call.task, key: call.key })
+    const patched = yield* patchOf(graph.compiled, update, node, (yield* standing(thread, graph.compiled, log)).state)
+    yield* journal.fork(
+      thread,
+      at,
+      as,
+      log.migration === undefined ? patched : { ...patched, graph: graph.compiled.shape }
+    )
   })
 
 /**
  * Changes the state of a thread from outside. The updates go through the channels' schemas and reducers and are an entry of
- * their own. The step under way, if there is one, is planned anew; with `node` as if that node had just made the change.
+ * their own. With `node`, the thread goes on as if that node had just made the change.
+ *
+ * The step under way, if there is one, is planned anew: its tasks begin again, also those that were done, and graphs inside
+ * them from their start. What `Durable` recorded in a task of the thread's own graph is found again by the task's name and
+ * item. While a call is in flight of which nobody knows whether it was made, a patch is refused: run the thread first.
  * A run of the thread in another place ends with `JournalConflict`.
  */
 export const patch = <Name extends string, State, E, R, Input>(
@@ -328,14 +352,20 @@ export const patch = <Name extends string, State, E, R, Input>(
     /** Goes on after this node. */
     readonly node?: string | undefined
   }
-): Effect.Effect<void, ReadFailure | JournalConflict | NodeContractViolated | UnknownRoute | GraphChanged, Journal> =>
+): Effect.Effect<
+  void,
+  ReadFailure | JournalConflict | NodeContractViolated | UnknownRoute | CallInFlight | GraphChanged,
+  Journal
+> =>
   Effect.gen(function* () {
     const { node, thread, update } = options
     const { compiled } = graph
     const journal = yield* Journal
-    const change = yield* patchOf(compiled, update, node)
-    const { id, log } = yield* open(journal, thread, compiled)
-    yield* standing(thread, compiled, log)
+    const opened = yield* open(journal, thread, compiled)
+    const { id, log } = opened
+    const [call] = inFlight(log)
+    if (call !== undefined) return yield* new CallInFlight({ thread, task: call.path + call.task, key: call.key })
+    const change = yield* patchOf(compiled, update, node, (yield* standing(thread, compiled, log)).state)
     const patched = { _tag: "Patched", ...change } as const
     yield* journal.append(
       thread,
@@ -343,13 +373,19 @@ export const patch = <Name extends string, State, E, R, Input>(
       log.migration === undefined ? [patched] : [{ _tag: "Migrated", graph: compiled.shape }, patched],
       { id }
     )
+    yield* keepWarm(journal, thread, compiled, opened)
   })
 
-const patchOf = Effect.fnUntraced(function* (graph: Compiled, update: object, node: string | undefined) {
+const patchOf = Effect.fnUntraced(function* (
+  graph: Compiled,
+  update: object,
+  node: string | undefined,
+  state: Record_
+) {
   if (node !== undefined && !Object.hasOwn(graph.nodes, node)) {
     return yield* new UnknownRoute({ node: "patch", target: node, known: Object.keys(graph.nodes) })
   }
-  const { json } = yield* Effect.mapError(Effect.fromResult(startState(graph, update, true)), (error) =>
+  const { json } = yield* Effect.mapError(Effect.fromResult(startState(graph, update, true, state, false)), (error) =>
     error._tag === "NodeContractViolated"
       ? error
       : new NodeContractViolated({ node: "patch", part: "its update", issue: error.message })

@@ -1,7 +1,9 @@
 import { Limit } from "@selvage/core"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
 import * as TestClock from "effect/testing/TestClock"
+import * as fc from "fast-check"
 
 const turn = (at: number, usd?: number): Limit.Turn => ({
   startedAt: at,
@@ -41,6 +43,44 @@ describe("Limit", () => {
       yield* TestClock.setTime(3_600_000)
       assert.strictEqual(yield* stops(limit, [turn(0), turn(20)]), "within 1m")
       assert.strictEqual(yield* stops(limit, [turn(3_599_000)]), undefined)
+    })
+  )
+
+  it.effect("decides as its schedule does, so that it can be composed as one", () =>
+    Effect.gen(function* () {
+      const amount = fc.integer({ min: 0, max: 5 })
+      const limits = fc
+        .array(
+          fc.oneof(
+            amount.map((n) => Limit.turns(n)),
+            amount.map((n) => Limit.within(n * 10)),
+            amount.map((n) => Limit.spend({ usd: n, tokens: n * 100 }))
+          ),
+          { maxLength: 3 }
+        )
+        .map((limits) => Limit.all(...limits))
+      const turns = fc.array(
+        fc.tuple(amount, fc.option(amount, { nil: undefined })).map(([at, usd]) => turn(at * 10, usd)),
+        { maxLength: 5 }
+      )
+      for (const [limit, taken] of fc.sample(fc.tuple(limits, turns), 500)) {
+        const scheduled = Limit.all(...limit.parts.map(({ name, schedule }) => Limit.make(name, schedule)))
+        assert.strictEqual(yield* stops(limit, taken), yield* stops(scheduled, taken))
+      }
+    })
+  )
+
+  it.effect("a schedule of one's own stands beside the others, and the first that says no is named", () =>
+    Effect.gen(function* () {
+      const cheap = Limit.make(
+        "cheap turns",
+        Schedule.identity<Limit.Turn>().pipe(Schedule.while(({ input }) => Effect.succeed((input.usd ?? 0) < 1)))
+      )
+      const limit = Limit.all(Limit.turns(3), cheap, Limit.spend({ tokens: 150 }))
+      assert.strictEqual(yield* stops(limit, [turn(0, 0)]), undefined)
+      assert.strictEqual(yield* stops(limit, [turn(0, 2)]), "cheap turns")
+      assert.strictEqual(yield* stops(limit, [turn(0, 2), turn(0), turn(0)]), "3 turns")
+      assert.strictEqual(yield* stops(limit, [turn(0), turn(0)]), "150 tokens")
     })
   )
 })

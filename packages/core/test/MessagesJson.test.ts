@@ -21,44 +21,45 @@ const options = fc.oneof(
   { weight: 3, arbitrary: fc.constant({}) },
   {
     weight: 1,
-    arbitrary: fc.dictionary(fc.constantFrom("openai", "selvage"), fc.oneof(fc.constant(null), fc.dictionary(text, json)))
+    arbitrary: fc.dictionary(
+      fc.constantFrom("openai", "selvage"),
+      fc.oneof(fc.constant(null), fc.dictionary(text, json))
+    )
   }
 )
-const part = fc.oneof(
-  fc.record({ text, options }).map((params) => Prompt.textPart(params)),
-  fc.record({ text, options }).map((params) => Prompt.reasoningPart(params)),
-  fc
-    .record({ id: text, name: text, params: anything, providerExecuted: fc.boolean(), options })
-    .map((params) => Prompt.toolCallPart(params)),
-  fc
-    .record(
-      {
-        id: text,
-        name: text,
-        isFailure: fc.boolean(),
-        result: anything,
-        providerExecuted: fc.boolean(),
-        options,
-        modelOutput: fc.constant([Prompt.textPart({ text: "as text" })])
-      },
-      { requiredKeys: ["id", "name", "isFailure", "result", "providerExecuted"] }
-    )
-    .map((params) => Prompt.toolResultPart(params as Prompt.ToolResultPart)),
+const textPart = fc.record({ text, options }).map((params) => Prompt.textPart(params))
+const callPart = fc
+  .record({ id: text, name: text, params: anything, providerExecuted: fc.boolean(), options })
+  .map((params) => Prompt.toolCallPart(params))
+const resultPart = fc
+  .record({ id: text, name: text, isFailure: fc.boolean(), result: anything, providerExecuted: fc.boolean(), options })
+  .map((params) => Prompt.toolResultPart(params))
+const reasoningPart = fc.record({ text, options }).map((params) => Prompt.reasoningPart(params))
+const oddPart = fc.oneof(
   fc
     .constantFrom("aGk=", new Uint8Array([1, 2]), new URL("https://a.test/"))
     .map((data) => Prompt.filePart({ mediaType: "image/png", data })),
-  fc
-    .record({ approvalId: text, toolCallId: text })
-    .map((params) => Prompt.makePart("tool-approval-request", params)),
+  resultPart.map((part) => ({ ...part, modelOutput: [Prompt.textPart({ text: "as text" })] })),
+  fc.record({ approvalId: text, toolCallId: text }).map((params) => Prompt.makePart("tool-approval-request", params)),
   // What a program could put together by hand.
   text.map((text) => ({ ...Prompt.textPart({ text }), more: 1 })),
-  text.map((text) => ({ type: "text", text, options: {} }))
+  text.map((text) => ({ type: "text", text, options: {} })),
+  fc.oneof(textPart, callPart, resultPart)
 )
-const message = fc.oneof(
-  text.map((content) => Prompt.systemMessage({ content })),
+const content = (...parts: ReadonlyArray<fc.Arbitrary<object>>) =>
+  fc.oneof(
+    { weight: 5, arbitrary: fc.array(fc.oneof(...parts), { maxLength: 3 }) },
+    { weight: 1, arbitrary: fc.array(fc.oneof(...parts, oddPart), { maxLength: 3 }) }
+  )
+const role = (role: string, content: fc.Arbitrary<ReadonlyArray<object>>) =>
   fc
-    .record({ role: fc.constantFrom("user", "assistant", "tool"), content: fc.array(part, { maxLength: 3 }), options })
-    .map(({ content, options, role }) => ({ ...Prompt.assistantMessage({ content: [] }), role, content, options }))
+    .record({ content, options })
+    .map(({ content, options }) => ({ ...Prompt.assistantMessage({ content: [] }), role, content, options }))
+const message = fc.oneof(
+  { weight: 1, arbitrary: text.map((content) => Prompt.systemMessage({ content })) },
+  { weight: 2, arbitrary: role("user", content(textPart)) },
+  { weight: 4, arbitrary: role("assistant", content(textPart, reasoningPart, callPart, resultPart)) },
+  { weight: 3, arbitrary: role("tool", content(resultPart)) }
 )
 const prompts = fc
   .array(message, { maxLength: 3 })
@@ -67,7 +68,11 @@ const prompts = fc
 // Journaled JSON as another version, or another hand, could have left it.
 const jsonPart = fc.oneof(
   fc.record(
-    { options: fc.oneof(options, json), type: fc.constantFrom("text", "reasoning", "file"), text: fc.oneof(text, json) },
+    {
+      options: fc.oneof(options, json),
+      type: fc.constantFrom("text", "reasoning", "file"),
+      text: fc.oneof(text, json)
+    },
     { requiredKeys: ["type", "text"] }
   ),
   fc.record(

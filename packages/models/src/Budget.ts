@@ -70,10 +70,20 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { BudgetExceeded, Ledger, type Reservation } from "./BudgetLedger.ts"
-import { BudgetUnavailable } from "./BudgetStore.ts"
+import { add, BudgetUnavailable, times, zero } from "./BudgetStore.ts"
 import * as ContextWindow from "./ContextWindow.ts"
-import { type Account, Accounts, distinct, type Input, toAccount } from "./internal/budgetAccount.ts"
+import {
+  type Account,
+  Accounts,
+  bookOf,
+  type Charged,
+  ChargedAccounts,
+  distinct,
+  type Input,
+  toAccount
+} from "./internal/budgetAccount.ts"
 import * as BudgetCall from "./internal/budgetCall.ts"
+import { isRestart } from "./internal/restart.ts"
 import * as Middleware from "./Middleware.ts"
 import * as Prices from "./Prices.ts"
 import * as Refusal from "./Refusal.ts"
@@ -120,6 +130,7 @@ export interface Options {
 
 interface Held {
   readonly next: Middleware.Next
+  readonly charged: ReadonlyArray<Charged>
   readonly reservation: Reservation
   readonly quotes: ReadonlyArray<BudgetCall.Quote>
 }
@@ -131,10 +142,15 @@ interface Seen {
   finish: Response.FinishPartEncoded | undefined
   model: string | undefined
   content: boolean
+  /** How often a stream was begun anew after it gave content, which somebody is paid for. */
+  restarts: number
 }
+
+const nothingSeen = (): Seen => ({ finish: undefined, model: undefined, content: false, restarts: 0 })
 
 const see = (seen: Seen, part: Response.AnyPartEncoded): void => {
   if (part.type === "finish") seen.finish = part
+  else if (isRestart(part)) Object.assign(seen, { ...nothingSeen(), restarts: seen.restarts + 1 })
   else if (part.type === "response-metadata") seen.model = part.modelId ?? seen.model
   else seen.content = true
 }
@@ -163,13 +179,24 @@ export const middleware: (options?: Options) => Effect.Effect<Middleware.Middlew
         ? BudgetCall.estimate(call, counter, outputTokens)
         : options.estimate(call)
       const reservation = yield* ledger.reserve(accounts, BudgetCall.reserved(tokens, quotes))
+      yield* ledger.keep(reservation)
       yield* Effect.forEach(unknown, (model) => ledger.report({ _tag: "Unpriced", accounts: namesOf(accounts), model }))
-      return { next, quotes, reservation } satisfies Held
+      const charged = { span: call.span, ledger, books: new Set(accounts.map(bookOf)) }
+      return { next, charged: [...(yield* ChargedAccounts), charged], quotes, reservation } satisfies Held
+    })
+
+    /** The accounts of a call, but for those that a budget further out has charged it to. */
+    const accountsOf = Effect.fnUntraced(function* (call: Middleware.Call) {
+      const accounts = distinct([...(yield* Accounts), ...own])
+      const charged = (yield* ChargedAccounts).filter((one) => one.span === call.span && one.ledger === ledger)
+      return charged.length === 0
+        ? accounts
+        : accounts.filter((account) => !charged.some(({ books }) => books.has(bookOf(account))))
     })
 
     const admit = (next: Middleware.Next) => (call: Middleware.Call) =>
       Effect.gen(function* () {
-        const accounts = distinct([...(yield* Accounts), ...own])
+        const accounts = yield* accountsOf(call)
         if (accounts.length === 0) return undefined
         const held = yield* Effect.catchTag(reserve(call, next, accounts), "BudgetExceeded", (error) =>
           error.onExhausted === "step-down" && cheaper !== undefined
@@ -200,10 +227,15 @@ export const middleware: (options?: Options) => Effect.Effect<Middleware.Middlew
     ) {
       const accounts = namesOf(reservation.accounts)
       const result = BudgetCall.result(exit, seen.finish, seen.content)
-      if (result._tag === "Nothing") return yield* Effect.ignore(ledger.release(reservation))
-      const usage = result._tag === "Used" ? BudgetCall.used(result.tokens, quotes, seen.model) : reservation.amount
-      if (result._tag === "Unknown") {
-        yield* ledger.report({ _tag: "EstimateCharged", accounts, amount: usage, why: result.why })
+      if (result._tag === "Nothing" && seen.restarts === 0) return yield* Effect.ignore(ledger.release(reservation))
+      const estimates = [
+        ...Array.from({ length: seen.restarts }, () => "the answer broke off, and was begun anew"),
+        ...(result._tag === "Unknown" ? [result.why] : [])
+      ]
+      const own = result._tag === "Used" ? BudgetCall.used(result.tokens, quotes, seen.model) : zero
+      const usage = add(own, times(reservation.amount, estimates.length))
+      for (const why of estimates) {
+        yield* ledger.report({ _tag: "EstimateCharged", accounts, amount: reservation.amount, why })
       }
       // The answer is there and paid for: an account that cannot be reached must not take it away.
       yield* Effect.catch(ledger.settle(reservation, usage), (error) =>
@@ -220,30 +252,37 @@ export const middleware: (options?: Options) => Effect.Effect<Middleware.Middlew
     return (next: Middleware.Next): Middleware.Next => ({
       ...next,
       generate: (call) => {
-        const seen: Seen = { finish: undefined, model: undefined, content: false }
+        const seen = nothingSeen()
         return Effect.acquireUseRelease(
           admit(next)(call),
           (held) =>
-            Effect.map((held?.next ?? next).generate(call), (answer) => {
-              for (const part of answer) see(seen, part)
-              return answer
-            }),
+            held === undefined
+              ? next.generate(call)
+              : Effect.map(Effect.provideService(held.next.generate(call), ChargedAccounts, held.charged), (answer) => {
+                  for (const part of answer) see(seen, part)
+                  return answer
+                }),
           (held, exit) => (held === undefined ? Effect.void : end(held, exit, seen))
         )
       },
       stream: (call) =>
         Stream.suspend(() => {
-          const seen: Seen = { finish: undefined, model: undefined, content: false }
+          const seen = nothingSeen()
           return Stream.unwrap(
             Effect.map(
               Effect.acquireRelease(admit(next)(call), (held, exit) =>
                 held === undefined ? Effect.void : end(held, exit as Exit.Exit<unknown, AiError.AiError>, seen)
               ),
               (held) =>
-                Stream.mapArray((held?.next ?? next).stream(call), (parts) => {
-                  for (const part of parts) see(seen, part)
-                  return parts
-                })
+                held === undefined
+                  ? next.stream(call)
+                  : Stream.mapArray(
+                      Stream.provideService(held.next.stream(call), ChargedAccounts, held.charged),
+                      (parts) => {
+                        for (const part of parts) see(seen, part)
+                        return parts
+                      }
+                    )
             )
           )
         })

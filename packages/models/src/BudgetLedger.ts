@@ -6,7 +6,7 @@
  * - A reservation is granted in all accounts or in none, and only where it fits under every ceiling with what is spent and
  *   reserved already. However many callers there are, spending passes a ceiling only by what usage was above its estimate.
  * - A reservation that is never settled, because its process died, holds its amount until it expires
- *   ({@link Options.holdFor}). Usage that is settled later still counts.
+ *   ({@link Options.holdFor}). Usage that is settled later still counts. What takes longer is kept ({@link Service.keep}).
  * - Usage is charged to the window in which it was reserved.
  *
  * **Gotchas**
@@ -36,6 +36,7 @@
  * )
  * ```
  */
+import * as Event from "@selvage/core/Event"
 import * as Arr from "effect/Array"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -151,6 +152,11 @@ export interface Service {
     amount: Amount
   ) => Effect.Effect<Reservation, BudgetExceeded | BudgetUnavailable>
   /**
+   * Lets a reservation not expire before it is settled or released, for at most `keepFor`: for what may take longer than
+   * `holdFor`. Whoever asks for it must settle or release.
+   */
+  readonly keep: (reservation: Reservation) => Effect.Effect<void>
+  /**
    * Counts what was used and ends the reservation. Done again, it does nothing. When the store fails it is tried three
    * times in all.
    */
@@ -160,7 +166,7 @@ export interface Service {
   readonly balances: (accounts: ReadonlyArray<Input>) => Effect.Effect<ReadonlyArray<Balance>, BudgetUnavailable>
   /** Removes accounts that are over, with what they spent. */
   readonly forget: (accounts: ReadonlyArray<Input>) => Effect.Effect<void, BudgetUnavailable>
-  /** What happens in the accounts from now on, in this process. */
+  /** What happens in the accounts from now on, in this process. Who listens to a run has its events too. */
   readonly events: Stream.Stream<BudgetEvent>
   readonly report: (event: BudgetEvent) => Effect.Effect<void>
 }
@@ -170,8 +176,10 @@ export class Ledger extends Context.Service<Ledger, Service>()("selvage/models/L
 
 /** Options of {@link layer}. */
 export interface Options {
-  /** How long a reservation holds unless it is settled: longer than the longest call. Default 10 minutes. */
+  /** How long a reservation holds unless it is settled or kept: until then it stays if its process dies. Default 10 minutes. */
   readonly holdFor?: Duration.Input | undefined
+  /** How long a reservation is kept at most: longer than the longest call. Default 1 hour. */
+  readonly keepFor?: Duration.Input | undefined
   /** How many reservations an account may have open. Default 10,000. */
   readonly maxHolds?: number | undefined
   /** For how long an account with `onExhausted: "wait"` lets a caller wait. Default 1 minute. */
@@ -251,6 +259,7 @@ const namesOf = (accounts: ReadonlyArray<Account>): ReadonlyArray<string> => acc
 export const make = Effect.fnUntraced(function* (options?: Options) {
   const store = yield* BudgetStore
   const holdFor = Duration.toMillis(Duration.fromInputUnsafe(options?.holdFor ?? "10 minutes"))
+  const keepFor = Duration.toMillis(Duration.fromInputUnsafe(options?.keepFor ?? "1 hour"))
   const waitFor = options?.waitFor ?? "1 minute"
   const lookEvery = Duration.toMillis(Duration.fromInputUnsafe(options?.lookEvery ?? "1 second"))
   const answerWithin = Duration.fromInputUnsafe(options?.answerWithin ?? "30 seconds")
@@ -260,7 +269,16 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
   const turns = new Map<string, { readonly semaphore: Semaphore.Semaphore; callers: number }>()
   let waiting = 0
 
-  const report = (event: BudgetEvent) => Effect.asVoid(PubSub.publish(events, event))
+  // Reports are made where nothing can be interrupted, and a run waits for a slow listener: so another fiber tells it.
+  const report = (event: BudgetEvent) =>
+    Effect.andThen(
+      PubSub.publish(events, event),
+      Effect.flatMap(Event.isListening, (listening) =>
+        listening
+          ? Effect.asVoid(Effect.forkDetach(Event.emit("selvage.budget", event), { startImmediately: true }))
+          : Effect.void
+      )
+    )
 
   const answered = <A>(operation: string, answer: Effect.Effect<A, BudgetUnavailable>) =>
     Effect.timeoutOrElse(answer, {
@@ -270,6 +288,39 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
         return Effect.fail(new BudgetUnavailable({ operation, cause }))
       }
     })
+
+  // One fiber renews what all calls of this process hold. It looks three times in the life of a reservation, so that a store
+  // may fail it once.
+  const kept = new Map<string, { readonly reservation: Reservation; readonly until: number; expires: number }>()
+  const anyKept = yield* Latch.make()
+  const keep = (reservation: Reservation) =>
+    Effect.suspend(() => {
+      const { expires, id, lines } = reservation
+      if (lines.length === 0) return Effect.void
+      kept.set(id, { reservation, until: expires - holdFor + keepFor, expires })
+      return kept.size === 1 ? Effect.asVoid(anyKept.open) : Effect.void
+    })
+  const renewals = Effect.gen(function* () {
+    const now = yield* Clock.currentTimeMillis
+    const due = [...kept.values()].filter((own) => own.expires < own.until && own.expires - now <= (holdFor * 2) / 3)
+    for (const [id, { until }] of kept) if (until <= now) kept.delete(id)
+    yield* Effect.forEach(
+      due,
+      (own) => {
+        const { id, lines } = own.reservation
+        if (!kept.has(id) || !Arr.isReadonlyArrayNonEmpty(lines)) return Effect.void
+        const expires = Math.min(now + holdFor, own.until)
+        return answered("renew an amount", store.renew({ id, charges: lines, now, expires })).pipe(
+          Effect.andThen(Effect.sync(() => (own.expires = expires))),
+          Effect.catch((error) => Effect.logWarning(`a reservation could not be renewed, it is tried again`, error))
+        )
+      },
+      { concurrency: 8, discard: true }
+    )
+  })
+  const renewing = Effect.suspend(() =>
+    kept.size === 0 ? Effect.andThen(anyKept.close, anyKept.await) : Effect.andThen(Effect.sleep(holdFor / 3), renewals)
+  )
 
   const giveBack = (id: string, lines: ReadonlyArray<Line>) =>
     Arr.isReadonlyArrayNonEmpty(lines)
@@ -350,6 +401,7 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
   const settle = Effect.fnUntraced(function* (reservation: Reservation, usage: Amount) {
     const { accounts, id, lines } = reservation
     if (!Arr.isReadonlyArrayNonEmpty(lines)) return
+    kept.delete(id)
     const now = yield* Clock.currentTimeMillis
     const before = yield* answered("settle an amount", store.settle({ id, charges: lines, usage, now })).pipe(
       Effect.retry(insists)
@@ -367,12 +419,15 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
   })
 
   const release = Effect.fnUntraced(function* ({ id, lines }: Reservation) {
+    kept.delete(id)
     yield* giveBack(id, lines)
     yield* freed.release
   })
 
+  yield* Effect.forkScoped(Effect.forever(renewing))
   return Ledger.of({
     reserve,
+    keep,
     settle,
     release,
     balances: Effect.fnUntraced(function* (inputs) {

@@ -11,6 +11,8 @@
  * - What counts of a book at a time is the sum of its slots that have not ended and of its holds that have not expired and
  *   whose slot has not ended. A hold is granted only if this sum, with it, is within the ceiling.
  * - `settle` counts the usage once. The hold may have expired: late usage counts, for as long as the hold is remembered.
+ * - `renew` lets a hold expire later. One that has expired counts again, though there may be no room for it any more: what it
+ *   is held for goes on.
  * - Amounts are whole numbers up to 2^53, so there is no drift.
  *
  * **Gotchas**
@@ -49,6 +51,12 @@ export const zero: Amount = { tokens: 0, micros: 0 }
 export const add = (self: Amount, that: Amount): Amount => ({
   tokens: self.tokens + that.tokens,
   micros: self.micros + that.micros
+})
+
+/** An amount several times. */
+export const times = (self: Amount, count: number): Amount => ({
+  tokens: self.tokens * count,
+  micros: self.micros * count
 })
 
 /** The end of a slot that always counts. */
@@ -127,6 +135,13 @@ export interface Service {
     readonly now: number
     readonly expires: number
   }) => Effect.Effect<Reply, BudgetUnavailable>
+  /** Lets a hold end later than it would. Nothing happens if there is none. */
+  readonly renew: (request: {
+    readonly id: string
+    readonly charges: Arr.NonEmptyReadonlyArray<Charge>
+    readonly now: number
+    readonly expires: number
+  }) => Effect.Effect<void, BudgetUnavailable>
   /** Ends a hold and counts what was really used. */
   readonly settle: (request: {
     readonly id: string
@@ -259,6 +274,13 @@ export const makeMemory = (options?: MemoryOptions): Service => {
         if (isFull(lines, now)) return Effect.fail(full())
         for (const { book, ends, slot } of lines) open(book).holds.set(id, { book, slot, ends, expires, amount })
         return Effect.succeed({ _tag: "Reserved" })
+      }),
+    renew: ({ charges, expires, id }) =>
+      Effect.sync(() => {
+        for (const { book } of charges) {
+          const hold = books.get(book)?.holds.get(id)
+          if (hold !== undefined) books.get(book)?.holds.set(id, { ...hold, expires })
+        }
       }),
     settle: ({ charges, id, now, usage }) =>
       Effect.sync(() =>

@@ -119,6 +119,32 @@ return { "0" }
   }
 ).withReturnType<ReadonlyArray<string>>()
 
+const renewScript = Redis.script(
+  (keys: ReadonlyArray<string>, parameters: ReadonlyArray<string | number>) => [...keys, ...parameters],
+  {
+    numberOfKeys: (keys) => keys.length,
+    lua: `${library}
+local id, now, expires, remember = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+for i = 1, #KEYS / 3 do
+  local book, open, hold = KEYS[3 * i - 2], KEYS[3 * i - 1], KEYS[3 * i]
+  local ends, kept = tonumber(ARGV[4 + 2 * i - 1]), tonumber(ARGV[4 + 2 * i])
+  local held = redis.call("GET", hold)
+  if held and ends > now and redis.call("EXISTS", book) == 1 then
+    local tokens, micros = string.match(held, "|(%d+)|(%d+)$")
+    if redis.call("ZADD", open, text(math.min(ends, expires)), id .. "|" .. held) == 1 then
+      redis.call("HINCRBY", book, "rt", tokens)
+      redis.call("HINCRBY", book, "rm", micros)
+    end
+    redis.call("PEXPIRE", hold, text(math.max(1, expires - now + remember)))
+    keep(book, kept)
+    keep(open, kept)
+  end
+end
+return "0"
+`
+  }
+).withReturnType<string>()
+
 // Answers for each charge {spent tokens, spent micros}, or {} if it was not held.
 const settleScript = Redis.script(
   (keys: ReadonlyArray<string>, parameters: ReadonlyArray<string | number>) => [...keys, ...parameters],
@@ -204,6 +230,7 @@ const make = Effect.fnUntraced(function* (options: RedisOptions | undefined) {
       Effect.mapError(effect, (cause) => new BudgetUnavailable({ operation, cause }))
 
   const reserve = redis.eval(reserveScript)
+  const renew = redis.eval(renewScript)
   const settle = redis.eval(settleScript)
   const sums = redis.eval(sumsScript)
 
@@ -263,6 +290,14 @@ const make = Effect.fnUntraced(function* (options: RedisOptions | undefined) {
         guarded("reserve an amount"),
         Effect.map((answer): Reply => (answer[0] === "0" ? { _tag: "Reserved" } : refused(lines, amount, now, answer)))
       ),
+    renew: ({ charges, expires, id, now }) =>
+      renew(keysOf(charges, id), [
+        id,
+        now,
+        expires,
+        remember,
+        ...charges.flatMap(({ ends }) => [ends, keptFor(ends, expires, now, remember)])
+      ]).pipe(guarded("renew an amount"), Effect.asVoid),
     settle: (request) =>
       end(request, request.usage).pipe(
         Effect.flatMap(decodeRows),

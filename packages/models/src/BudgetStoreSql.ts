@@ -92,6 +92,8 @@ const insists = Schedule.exponential("10 millis").pipe(Schedule.jittered, Schedu
 const ordered = (charges: Arr.NonEmptyReadonlyArray<Charge>): Arr.NonEmptyReadonlyArray<{ readonly book: string }> =>
   Arr.map(Arr.sort(Arr.dedupe(Arr.map(charges, ({ book }) => book)), Order.String), (book) => ({ book }))
 
+const booksOf = (charges: ReadonlyArray<Charge>): ReadonlyArray<string> => charges.map(({ book }) => book)
+
 /** Deletes what is remembered no longer with every this many reservations of a process. */
 const pruneEvery = 64
 
@@ -187,7 +189,7 @@ const make = Effect.fnUntraced(function* (options: Options | undefined) {
   return BudgetStore.of({
     reserve: ({ amount, expires, id, lines, now }) =>
       Effect.gen(function* () {
-        const books = lines.map(({ book }) => book)
+        const books = booksOf(lines)
         yield* lock(lines)
         yield* prune(books, now - remember)
         const all = yield* readSums(books, now)
@@ -202,15 +204,16 @@ const make = Effect.fnUntraced(function* (options: Options | undefined) {
         const reserved: Reply = { _tag: "Reserved" }
         return reserved
       }).pipe(sql.withTransaction, guarded("reserve an amount")),
+    renew: ({ charges, expires, id }) =>
+      sql`UPDATE selvage_budget_holds SET expires = ${expires} WHERE id = ${id} AND ${sql.in("book", booksOf(charges))}`.pipe(
+        guarded("renew an amount"),
+        Effect.asVoid
+      ),
     settle: ({ charges, id, now, usage }) =>
       Effect.gen(function* () {
-        yield* lockKnown(charges.map(({ book }) => book))
+        yield* lockKnown(booksOf(charges))
         const held = yield* Effect.flatMap(
-          sql`DELETE FROM selvage_budget_holds WHERE id = ${id}
-            AND ${sql.in(
-              "book",
-              charges.map(({ book }) => book)
-            )} RETURNING book`,
+          sql`DELETE FROM selvage_budget_holds WHERE id = ${id} AND ${sql.in("book", booksOf(charges))} RETURNING book`,
           decodeHeld
         )
         const books = held.map(({ book }) => book)
@@ -222,10 +225,10 @@ const make = Effect.fnUntraced(function* (options: Options | undefined) {
         )
       }).pipe(sql.withTransaction, guarded("settle an amount")),
     release: ({ charges, id }) =>
-      sql`DELETE FROM selvage_budget_holds WHERE id = ${id} AND ${sql.in(
-        "book",
-        charges.map(({ book }) => book)
-      )}`.pipe(guarded("release an amount"), Effect.asVoid),
+      sql`DELETE FROM selvage_budget_holds WHERE id = ${id} AND ${sql.in("book", booksOf(charges))}`.pipe(
+        guarded("release an amount"),
+        Effect.asVoid
+      ),
     sums: (books, now) =>
       readSums(books, now).pipe(
         guarded("read the sums of its accounts"),

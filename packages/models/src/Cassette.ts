@@ -251,7 +251,10 @@ const makeRecorder = Effect.fnUntraced(function* (options: Options, models: Read
       const json = asJson(own) as unknown as ReadonlyArray<Response.AllPartsEncoded>
       yield* Effect.gen(function* () {
         const failed = error === undefined ? null : yield* safeError(error, redactor)
-        yield* File.append(fs, options.path, { ...begun, answer: { streamed, parts: json, error: failed } })
+        // Half a line would make the rest of the file unreadable.
+        yield* Effect.uninterruptible(
+          File.append(fs, options.path, { ...begun, answer: { streamed, parts: json, error: failed } })
+        )
       }).pipe(
         writing.withPermit,
         Effect.catchTag("SchemaError", (cause) =>

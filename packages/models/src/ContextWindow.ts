@@ -6,7 +6,8 @@
  *   A limit is lowered by the counter's error, so that what fits the estimate also fits the window.
  * - **Cutting** is a {@link Policy}: {@link dropOldest}, {@link keepLast}, {@link summarize}, {@link refuse}, or one of your
  *   own.
- * - **What was cut** is a {@link Cut}: it goes to the {@link OnCut} of the fiber and into the current span.
+ * - **What was cut** is a {@link Cut}: it goes to the {@link OnCut} of the fiber, and its numbers into the current span and, as
+ *   `selvage.context.cut`, to who listens to the run.
  *
  * What no policy can do, because {@link fit} checks what it returns: drop a system message, separate a tool call from its
  * result or an approval from its request, change the order, or return more than fits. The last request and the last unit
@@ -42,6 +43,7 @@
  * - A message is counted once: one that is changed afterwards keeps its first count.
  * - A policy runs only when a prompt does not fit, so what providers cache of a conversation stays as it is until then.
  */
+import * as Event from "@selvage/core/Event"
 import type * as AiError from "effect/ai/AiError"
 import type * as LanguageModel from "effect/ai/LanguageModel"
 import * as Prompt from "effect/ai/Prompt"
@@ -51,7 +53,7 @@ import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import { canonical } from "./internal/conversation.ts"
+import { canonicalText } from "./internal/canonical.ts"
 import * as Definitions from "./internal/definitions.ts"
 import { cuttable, type Unit } from "./internal/segments.ts"
 import * as Summary from "./internal/summary.ts"
@@ -185,12 +187,12 @@ const textOf = (message: Prompt.Message): { readonly text: string; readonly file
         files += fileTokens(part)
         break
       case "tool-call":
-        texts.push(part.id, part.name, canonical(part.params))
+        texts.push(part.id, part.name, canonicalText(part.params))
         break
       case "tool-result": {
         texts.push(part.id, part.name)
         if (part.modelOutput !== undefined) part.modelOutput.forEach(output)
-        else texts.push(typeof part.result === "string" ? part.result : canonical(part.result))
+        else texts.push(typeof part.result === "string" ? part.result : canonicalText(part.result))
         break
       }
       default:
@@ -424,6 +426,8 @@ export const fit: (
   })
   const hear = yield* OnCut
   yield* hear(cut)
+  const { instead, messages: gone, ...numbers } = cut
+  yield* Event.emit("selvage.context.cut", { ...numbers, messages: gone.length, summarized: instead !== undefined })
   return { prompt: Prompt.fromMessages(kept), tokens: after, cut }
 })
 
@@ -452,7 +456,7 @@ export const middleware = (options: WindowOptions & { readonly counter: Counter 
   const tokensOf = Effect.fnUntraced(function* (key: object, definition: () => unknown) {
     const known = definitions.get(key)
     if (known !== undefined) return known
-    const text = canonical(definition())
+    const text = canonicalText(definition())
     const tokens = yield* counter.message(Prompt.userMessage({ content: [Prompt.textPart({ text })] }))
     definitions.set(key, tokens)
     return tokens

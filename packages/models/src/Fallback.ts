@@ -45,7 +45,7 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { nothing, noting, open } from "./internal/partial.ts"
-import { marker, type OnPartial, report } from "./internal/retrying.ts"
+import { type OnPartial, report, restarting } from "./internal/retrying.ts"
 import * as Middleware from "./Middleware.ts"
 
 /** Options of a fallback. */
@@ -129,14 +129,14 @@ export const next = (several: Several<Middleware.Next>, options: Options = {}): 
         return Stream.catch(noting(stream, progress), (error) => {
           if (progress.called || !when(error)) return Stream.fail(error)
           const again = close.pipe(Effect.andThen(note(call, index, error)), Effect.andThen(openFrom(call, index + 1)))
-          const mark = Stream.succeed(marker(nameOf(several[index]!), error))
-          return Stream.unwrap(Effect.map(again, (parts) => Stream.concat(mark, parts)))
+          const from = nameOf(several[index]!)
+          return Stream.unwrap(Effect.map(again, (parts) => restarting(call, from, error, parts)))
         })
       }
     )
 
   return {
-    subject: { role: several[0].subject.role, models: several.flatMap(({ subject }) => subject.models) },
+    subject: { role: several[0].subject.role, ...Middleware.together(several.map(({ subject }) => subject)) },
     supportsSystemMessagesInHistory: Effect.map(
       Effect.forEach(several, (below) => below.supportsSystemMessagesInHistory ?? Effect.succeed(false)),
       (answers) => answers.every((answer) => answer)

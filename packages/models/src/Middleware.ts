@@ -83,6 +83,17 @@ export interface Subject {
   readonly role: string | undefined
   /** As `provider:model`, in the order in which they are asked; empty for a model that nobody named. */
   readonly models: ReadonlyArray<string>
+  /** What they were made with, as far as it shapes an answer and is known: data, such as a temperature. */
+  readonly settings?: ReadonlyArray<unknown> | undefined
+}
+
+/** What is known of several models together. */
+export const together = (subjects: ReadonlyArray<Subject>): Omit<Subject, "role"> => {
+  const settings = subjects.flatMap((subject) => subject.settings ?? [])
+  return {
+    models: subjects.flatMap((subject) => subject.models),
+    ...(settings.length === 0 ? {} : { settings })
+  }
 }
 
 /** What is below a middleware. */

@@ -63,18 +63,18 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as CircuitBreaker from "effect/persistence/CircuitBreaker"
 import * as RateLimiter from "effect/persistence/RateLimiter"
-import * as Predicate from "effect/Predicate"
 import type * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { breaking, isFault } from "./internal/breaking.ts"
 import { estimateTokens, limiting } from "./internal/limiting.ts"
+import { afterRestart, isRestart } from "./internal/restart.ts"
 import { backoff, hedging, type OnPartial, retrying } from "./internal/retrying.ts"
 import { until, within } from "./internal/timing.ts"
 import * as Middleware from "./Middleware.ts"
 import * as Refusal from "./Refusal.ts"
 
-export { isFault, type OnPartial }
+export { afterRestart, isFault, isRestart, type OnPartial }
 
 /** A model took longer than its policy allows. Retryable. */
 export class ModelTimedOut extends Schema.TaggedError<ModelTimedOut>()("ModelTimedOut", {
@@ -293,14 +293,3 @@ export const layerStoresMemory: Layer.Layer<Stores> = Layer.merge(
   CircuitBreaker.layerStoreMemory(),
   RateLimiter.layerStoreMemory
 )
-
-/** Whether a part says that all before it is void; see `onPartial`. */
-export const isRestart = (part: { readonly type: string; readonly metadata?: unknown }): boolean =>
-  part.type === "response-metadata" &&
-  Predicate.hasProperty(part.metadata, "selvage") &&
-  Predicate.hasProperty(part.metadata.selvage, "restarted")
-
-/** The parts that count, of a stream that may have been restarted. */
-export const afterRestart = <P extends { readonly type: string; readonly metadata?: unknown }>(
-  parts: ReadonlyArray<P>
-): ReadonlyArray<P> => parts.slice(parts.findLastIndex(isRestart) + 1)

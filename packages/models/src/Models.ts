@@ -15,7 +15,8 @@
  *   model if `ANTHROPIC_API_KEY` or `OPENAI_API_KEY` is set, in this order, else the offline model.
  * - Each model behind a network has `ModelPolicy.standard` around it unless its policy says otherwise; `Fallback` goes from
  *   one to the next; the role's budget and then its deadline are around all of it.
- * - `SELVAGE_OPENAI_API=chat` and `OPENAI_BASE_URL` address a server that is compatible with OpenAI.
+ * - `OPENAI_BASE_URL`, `SELVAGE_OPENAI_API=chat` and `SELVAGE_OPENAI_AUTH=none` address a server that is compatible with
+ *   OpenAI and takes no key; `options.openai` does so for one model (see `Providers.OpenAiOptions`).
  * - All that is wrong with the declared roles is reported at once, when the layer is built.
  *
  * Circuits, rate limits and budgets are kept in the stores of the context the layer is built in
@@ -26,7 +27,8 @@
  * - An empty variable counts as unset.
  * - The next model is not asked once a stream has given content, unless `onPartial` says so, and never once a tool was
  *   called in it.
- * - Roles that ask one model under the same limits share its circuit and its rate limits; other limits have their own.
+ * - Roles that ask one model at one address under the same limits share its circuit and its rate limits; others have their
+ *   own.
  * - A provider's SDK is loaded when the first of its models is made, not before.
  */
 import * as LanguageModel from "effect/ai/LanguageModel"
@@ -39,6 +41,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as CircuitBreaker from "effect/persistence/CircuitBreaker"
 import * as RateLimiter from "effect/persistence/RateLimiter"
+import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -137,16 +140,17 @@ const distinct = (findings: ReadonlyArray<Providers.Finding>): ReadonlyArray<Pro
 
 type Known = ReadonlyMap<string, Providers.Provider>
 
-const checkProvider = Effect.fnUntraced(function* (provider: Providers.Provider, providers: Known) {
+const checkChoice = Effect.fnUntraced(function* ({ own, provider }: Choice, providers: Known) {
   const findings: Array<Providers.Finding> = []
-  if (provider.keyVariable !== undefined && !(yield* isSet(provider.keyVariable))) {
+  const keyVariable = provider.keyOf === undefined ? provider.keyVariable : yield* provider.keyOf(own)
+  if (keyVariable !== undefined && !(yield* isSet(keyVariable))) {
     findings.push({
       what: `the key for the provider "${provider.name}" is missing`,
-      where: provider.keyVariable,
+      where: keyVariable,
       fix: `set it, or choose another model${providers.has("offline") ? " (offline needs no key)" : ""}`
     })
   }
-  if (provider.check !== undefined) findings.push(...(yield* provider.check))
+  if (provider.check !== undefined) findings.push(...(yield* provider.check(own)))
   return findings
 })
 
@@ -212,8 +216,7 @@ const planRole = Effect.fnUntraced(function* (role: string, sources: Sources) {
   }
   const plan = planOf(owner, written, providers)
   const findings = [...plan.findings, ...unpriced(plan, owner, yield* Prices.Prices)]
-  for (const provider of new Set(plan.choices.map((choice) => choice.provider)))
-    findings.push(...(yield* checkProvider(provider, providers)))
+  for (const choice of plan.choices) findings.push(...(yield* checkChoice(choice, providers)))
   const inherits = owner !== role && plan.origin.startsWith("SELVAGE_")
   const origin = inherits ? `${variableOf(role)} is not set, so as ${defaultRole}: ${plan.origin}` : plan.origin
   const budget = plan.budget === undefined ? undefined : { ...plan.budget, name: plan.budget.name ?? `role:${owner}` }
@@ -272,6 +275,21 @@ interface Realized {
   readonly models: Map<string, LanguageModel.LanguageModel>
 }
 
+const settingsOf = ({ own, portable }: Choice): ReadonlyArray<unknown> =>
+  Object.keys(portable).length === 0 && own === undefined ? [] : [{ ...portable, own }]
+
+/** A policy whose circuit and limits are those of one address. */
+const at = (policy: ModelPolicy.Policy, address: string | undefined): ModelPolicy.Policy => {
+  const variantOf = (own: string | undefined) => [address, own].filter(Predicate.isNotUndefined).join(", ")
+  return address === undefined
+    ? policy
+    : {
+        ...policy,
+        breaker: policy.breaker && { ...policy.breaker, variant: variantOf(policy.breaker.variant) },
+        rateLimit: policy.rateLimit && { ...policy.rateLimit, variant: variantOf(policy.rateLimit.variant) }
+      }
+}
+
 /** A model with its own policy around it: all but the deadline, which is that of the call. */
 const modelOf = Effect.fnUntraced(function* (choice: Choice, { models, scope, standard, stores }: Realized) {
   const name = nameOf(choice)
@@ -280,17 +298,18 @@ const modelOf = Effect.fnUntraced(function* (choice: Choice, { models, scope, st
   const known = models.get(key)
   if (known !== undefined) return known
   const built = yield* Layer.buildWithScope(choice.provider.layer(choice.model, choice.portable, choice.own), scope)
+  const placed = at(ModelConfig.toPolicy(written), choice.provider.address?.(choice.own))
   const policy =
     choice.provider.local === true
       ? Middleware.none
-      : yield* ModelPolicy.middleware({ ...ModelConfig.toPolicy(written), deadline: undefined }).pipe(
+      : yield* ModelPolicy.middleware({ ...placed, deadline: undefined }).pipe(
           Scope.provide(scope),
           Effect.provide(stores)
         )
   const model = yield* Middleware.apply(
     Context.get(built, LanguageModel.LanguageModel),
     policy,
-    Middleware.named({ models: [name] })
+    Middleware.named({ models: [name], settings: settingsOf(choice) })
   )
   models.set(key, model)
   return model

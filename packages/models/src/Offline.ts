@@ -33,7 +33,8 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import { canonical, type Conversation, read } from "./internal/conversation.ts"
+import { canonicalText } from "./internal/canonical.ts"
+import { type Conversation, read } from "./internal/conversation.ts"
 import { type Call, type Choice, decide } from "./internal/decide.ts"
 import { collect } from "./internal/facts.ts"
 import { fill, nothing } from "./internal/fill.ts"
@@ -65,9 +66,9 @@ const promptText = (prompt: Prompt.Prompt): string =>
           case "reasoning":
             return part.text
           case "tool-call":
-            return part.name + canonical(part.params)
+            return part.name + canonicalText(part.params)
           case "tool-result":
-            return part.name + canonical(part.result)
+            return part.name + canonicalText(part.result)
           default:
             return ""
         }
@@ -98,13 +99,13 @@ const isJson = (value: unknown): boolean => {
 
 /** The calls of a group whose arguments their tools accept, that fit through a wire, and that were not made before. */
 const validCalls = Effect.fnUntraced(function* (group: ReadonlyArray<Call>, conversation: Conversation) {
-  const made = new Set(conversation.observations.map((call) => call.tool + canonical(call.params)))
+  const made = new Set(conversation.observations.map((call) => call.tool + canonicalText(call.params)))
   const valid: Array<Call> = []
   for (const call of group) {
     const schema: unknown = call.tool.parametersSchema
     const params = Schema.isSchema(schema) ? yield* repair(schema, call.params) : Option.some(call.params)
     if (Option.isNone(params) || !isJson(params.value)) continue
-    const key = call.name + canonical(params.value)
+    const key = call.name + canonicalText(params.value)
     if (made.has(key)) continue
     made.add(key)
     valid.push({ ...call, params: params.value })
@@ -166,7 +167,7 @@ const turn = Effect.fnUntraced(function* (options: LanguageModel.ProviderOptions
   }
   const first = conversation.observations.length
   const parts = calls.map((call, index): Response.ToolCallPartEncoded => {
-    const id = `offline_${first + index + 1}_${hash(call.name + canonical(call.params))}`
+    const id = `offline_${first + index + 1}_${hash(call.name + canonicalText(call.params))}`
     return { type: "tool-call", id, name: call.name, params: call.params }
   })
   const text =
@@ -178,7 +179,7 @@ const turn = Effect.fnUntraced(function* (options: LanguageModel.ProviderOptions
   const input = promptText(options.prompt)
   const inputTokens = estimateTokens(input)
   const textTokens = estimateTokens(text)
-  const outputTokens = estimateTokens(text + parts.map((part) => part.name + canonical(part.params)).join(""))
+  const outputTokens = estimateTokens(text + parts.map((part) => part.name + canonicalText(part.params)).join(""))
   const finish: Response.FinishPartEncoded = {
     type: "finish",
     reason: parts.length > 0 ? "tool-calls" : "stop",

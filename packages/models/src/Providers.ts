@@ -44,10 +44,14 @@ export interface Provider {
   readonly local?: boolean | undefined
   /** The variable that must be set for the provider to work. Without any configuration a set one chooses the provider. */
   readonly keyVariable?: string | undefined
+  /** The variable of the key that a model with these options needs, if it needs one. Default: {@link keyVariable}. */
+  readonly keyOf?: ((own: unknown) => Effect.Effect<string | undefined, Config.ConfigError>) | undefined
+  /** Where a model with these options is asked, if they say so: models of other addresses have other circuits and limits. */
+  readonly address?: ((own: unknown) => string | undefined) | undefined
   /** The model that is used when only the key is configured. */
   readonly defaultModel?: string | undefined
-  /** What else is wrong with its configuration. */
-  readonly check?: Effect.Effect<ReadonlyArray<Finding>, Config.ConfigError> | undefined
+  /** What else is wrong with its configuration, for a model with these options. */
+  readonly check?: ((own: unknown) => Effect.Effect<ReadonlyArray<Finding>, Config.ConfigError>) | undefined
   /** Added to the name where a person reads what a role resolved to. */
   readonly remark?: string | undefined
 }
@@ -55,19 +59,29 @@ export interface Provider {
 /** A provider whose models have options of their own. */
 export const withOptions = <Own, Encoded, EncodingServices>(
   options: Schema.ConstraintCodec<Own, Encoded, never, EncodingServices>,
-  provider: Omit<Provider, "layer" | "options"> & {
+  provider: Omit<Provider, "layer" | "options" | "keyOf" | "address" | "check"> & {
     readonly layer: (
       model: string,
       portable: ModelConfig.Portable,
       own: Partial<Own>
     ) => Layer.Layer<LanguageModel.LanguageModel, Config.ConfigError>
+    readonly keyOf?: (own: Partial<Own>) => Effect.Effect<string | undefined, Config.ConfigError>
+    readonly address?: (own: Partial<Own>) => string | undefined
+    readonly check?: (own: Partial<Own>) => Effect.Effect<ReadonlyArray<Finding>, Config.ConfigError>
   }
-): Provider => ({
-  ...provider,
-  options: options as unknown as NonNullable<Provider["options"]>,
-  // Decoded with `options` by whoever calls it, or absent.
-  layer: (model, portable, own) => provider.layer(model, portable, (own ?? {}) as Partial<Own>)
-})
+): Provider => {
+  const { address, check, keyOf, layer, ...rest } = provider
+  // Decoded with `options` by whoever calls these, or absent.
+  const typed = (own: unknown) => (own ?? {}) as Partial<Own>
+  return {
+    ...rest,
+    options: options as unknown as NonNullable<Provider["options"]>,
+    layer: (model, portable, own) => layer(model, portable, typed(own)),
+    ...(keyOf === undefined ? {} : { keyOf: (own) => keyOf(typed(own)) }),
+    ...(address === undefined ? {} : { address: (own) => address(typed(own)) }),
+    ...(check === undefined ? {} : { check: (own) => check(typed(own)) })
+  }
+}
 
 /** The offline model: no key, no network, no cost, no intelligence. */
 export const offline: Provider = {
@@ -80,9 +94,39 @@ export const offline: Provider = {
 
 const Tokens = Schema.Int.check(Schema.isGreaterThan(0))
 const text = Schema.optionalKey(Schema.String)
+const isAddress = (address: string): boolean => /^https?:\/\/\S+$/.test(address)
+const Address = Schema.String.check(
+  Schema.makeFilter(isAddress, { expected: "an http or https URL, such as http://localhost:11434/v1" })
+)
 
-/** What only Anthropic's models have; see `AnthropicLanguageModel.Config`. */
+/** Which server is asked, and with which key: what every provider behind HTTP has. */
+const server = {
+  /** Over the provider's variable for it. */
+  baseUrl: Schema.optionalKey(Address),
+  /** The variable that holds the key, in place of the provider's. */
+  keyVariable: Schema.optionalKey(Schema.NonEmptyString)
+}
+
+// Without what may be secret in it: it is part of names that errors show.
+const hostOf = ({ baseUrl }: { readonly baseUrl?: string | undefined }): string | undefined =>
+  baseUrl !== undefined && URL.canParse(baseUrl) ? new URL(baseUrl).host : undefined
+
+const addressVariable = (variable: string, example: string) =>
+  Effect.map(Config.String(variable).pipe(Config.option), (set): ReadonlyArray<Finding> =>
+    Option.isSome(set) && set.value.trim() !== "" && !isAddress(set.value.trim())
+      ? [
+          {
+            what: "the base address is no http or https URL",
+            where: variable,
+            fix: `give the whole address, such as ${example}, or unset it`
+          }
+        ]
+      : []
+  )
+
+/** What only Anthropic's models have; see `AnthropicLanguageModel.Config`. `baseUrl` is over `ANTHROPIC_BASE_URL`. */
 export const AnthropicOptions = Schema.Struct({
+  ...server,
   topK: Schema.optionalKey(Tokens),
   stopSequences: Schema.optionalKey(Schema.Array(Schema.String)),
   effort: Schema.optionalKey(Schema.Literals(["low", "medium", "high", "xhigh", "max"])),
@@ -117,7 +161,10 @@ export const anthropic: Provider = withOptions(AnthropicOptions, {
           }
         ]
       : [],
-  layer: (model, { maxOutputTokens, ...portable }, own) =>
+  keyOf: ({ keyVariable = "ANTHROPIC_API_KEY" }) => Effect.succeed(keyVariable),
+  address: hostOf,
+  check: () => addressVariable("ANTHROPIC_BASE_URL", "https://gateway.example.com"),
+  layer: (model, { maxOutputTokens, ...portable }, { baseUrl, keyVariable, ...own }) =>
     Layer.unwrap(
       Effect.map(
         Effect.promise(() =>
@@ -129,17 +176,57 @@ export const anthropic: Provider = withOptions(AnthropicOptions, {
         ([AnthropicClient, AnthropicLanguageModel]) =>
           Layer.provide(
             AnthropicLanguageModel.layer({ model, config: { ...portable, maxTokens: maxOutputTokens, ...own } }),
-            AnthropicClient.layerConfig()
+            AnthropicClient.layerConfig({
+              ...(baseUrl === undefined ? {} : { baseUrl: Config.succeed(baseUrl) }),
+              ...(keyVariable === undefined ? {} : { apiKey: Config.Redacted(keyVariable) })
+            })
           )
       )
     )
 })
 
-const api = Config.String("SELVAGE_OPENAI_API").pipe(Config.option)
+const Api = Schema.Literals(["responses", "chat"])
+const Auth = Schema.Literals(["bearer", "api-key", "none"])
 
-/** What only OpenAI's models have; see `OpenAiLanguageModel.Settings`. `api` is over `SELVAGE_OPENAI_API`. */
+/** A variable with one of some words; a word that is none of them is a finding, and counts as unset. */
+const wordOf = <Word extends string>(variable: string, words: ReadonlyArray<Word>) => ({
+  value: Config.String(variable).pipe(
+    Config.option,
+    Config.map((set) => words.find((word) => Option.contains(set, word)))
+  ),
+  check: Effect.map(Config.String(variable).pipe(Config.option), (set): ReadonlyArray<Finding> =>
+    Option.isNone(set) || set.value === "" || words.some((word) => word === set.value)
+      ? []
+      : [
+          {
+            what: `"${set.value}" is none of ${words.join(", ")}`,
+            where: variable,
+            fix: `set it to ${words.join(" or ")}, or unset it for ${words[0]}`
+          }
+        ]
+  )
+})
+
+const api = wordOf("SELVAGE_OPENAI_API", Api.literals)
+const auth = wordOf("SELVAGE_OPENAI_AUTH", Auth.literals)
+
+/**
+ * What only OpenAI's models have, and how a compatible server is asked; see `OpenAiLanguageModel.Config`, `Compatibility`
+ * and `OpenAiClient.Options`. `api`, `auth` and `baseUrl` are over the variables.
+ */
 export const OpenAiOptions = Schema.Struct({
-  api: Schema.optionalKey(Schema.Literals(["responses", "chat"])),
+  ...server,
+  api: Schema.optionalKey(Api),
+  auth: Schema.optionalKey(Auth),
+  query: Schema.optionalKey(Schema.Record(Schema.String, Schema.String)),
+  compatibility: Schema.optionalKey(
+    Schema.Struct({
+      maxTokens: Schema.optionalKey(Schema.Literals(["max_completion_tokens", "max_tokens"])),
+      strict: Schema.optionalKey(Schema.Boolean),
+      streamUsage: Schema.optionalKey(Schema.Boolean),
+      reasoning: Schema.optionalKey(Schema.Literals(["reasoning_content", "reasoning"]))
+    })
+  ),
   reasoningEffort: Schema.optionalKey(Schema.Literals(["none", "minimal", "low", "medium", "high", "xhigh", "max"])),
   reasoningSummary: Schema.optionalKey(Schema.Literals(["auto", "concise", "detailed"])),
   verbosity: Schema.optionalKey(Schema.Literals(["low", "medium", "high"])),
@@ -155,41 +242,55 @@ export const OpenAiOptions = Schema.Struct({
 
 /**
  * OpenAI and servers that speak its protocol, by its official SDK, which is loaded when a model is made.
- * `OPENAI_API_KEY`, `OPENAI_BASE_URL`, and `SELVAGE_OPENAI_API`: `responses` (default) or `chat`.
+ * `OPENAI_API_KEY`, `OPENAI_BASE_URL`, `SELVAGE_OPENAI_API` (`responses`, the default, or `chat`), and
+ * `SELVAGE_OPENAI_AUTH`: how the key travels, `bearer`, `api-key` (Azure), or `none` for a server without keys.
  */
 export const openai: Provider = withOptions(OpenAiOptions, {
   name: "openai",
   keyVariable: "OPENAI_API_KEY",
   defaultModel: "gpt-5.4",
-  check: Effect.map(Effect.all({ api: api, base: Config.String("OPENAI_BASE_URL").pipe(Config.option) }), (set) => [
-    ...(Option.isSome(set.api) && set.api.value !== "responses" && set.api.value !== "chat"
-      ? [
-          {
-            what: `there is no OpenAI API called "${set.api.value}"`,
-            where: "SELVAGE_OPENAI_API",
-            fix: "set it to responses or chat, or unset it for responses"
-          }
-        ]
-      : []),
-    ...(Option.isSome(set.base) && !/^https?:\/\/\S+$/.test(set.base.value)
-      ? [
-          {
-            what: "the base address is no http or https URL",
-            where: "OPENAI_BASE_URL",
-            fix: "give the whole address with its version, such as http://localhost:11434/v1, or unset it"
-          }
-        ]
-      : [])
-  ]),
-  layer: (model, { effort, ...portable }, { api: named, ...own }) =>
+  keyOf: ({ auth: named, keyVariable = "OPENAI_API_KEY" }) =>
+    Effect.map(auth.value, (set) => ((named ?? set) === "none" ? undefined : keyVariable)),
+  address: hostOf,
+  check: ({ api: named, compatibility }) =>
+    Effect.gen(function* () {
+      const speaks = named ?? (yield* api.value) ?? "responses"
+      return [
+        ...(yield* api.check),
+        ...(yield* auth.check),
+        ...(yield* addressVariable("OPENAI_BASE_URL", "http://localhost:11434/v1, with its version")),
+        ...(compatibility !== undefined && speaks !== "chat"
+          ? [
+              {
+                what: "compatibility has no effect with the Responses API",
+                where: "options.openai.compatibility",
+                fix: 'set api to "chat", or remove it'
+              }
+            ]
+          : [])
+      ]
+    }),
+  layer: (model, { effort, ...portable }, own) =>
     Layer.unwrap(
       Effect.gen(function* () {
-        const chosen = named ?? (Option.getOrElse(yield* api, () => "responses") === "chat" ? "chat" : "responses")
+        const { api: spoken, auth: sent, baseUrl, compatibility, keyVariable, query, ...settings } = own
         const [OpenAiClient, OpenAiLanguageModel] = yield* Effect.promise(() =>
           Promise.all([import("@selvage/openai/OpenAiClient"), import("@selvage/openai/OpenAiLanguageModel")])
         )
-        const config = { ...portable, reasoningEffort: effort, ...own }
-        return Layer.provide(OpenAiLanguageModel.layer({ model, api: chosen, config }), OpenAiClient.layerConfig())
+        return Layer.provide(
+          OpenAiLanguageModel.layer({
+            model,
+            api: spoken ?? (yield* api.value),
+            config: { ...portable, reasoningEffort: effort, ...settings },
+            compatibility
+          }),
+          OpenAiClient.layerConfig({
+            auth: sent ?? (yield* auth.value),
+            query,
+            ...(baseUrl === undefined ? {} : { baseUrl: Config.succeed(baseUrl) }),
+            ...(keyVariable === undefined ? {} : { apiKey: Config.Redacted(keyVariable) })
+          })
+        )
       })
     )
 })

@@ -41,8 +41,8 @@
  *
  * **Gotchas**
  *
- * - Settings that were given to a model when it was made are not part of a call: name them in `settings` where models
- *   with the same name and different settings share a store.
+ * - Settings that a model was made with are part of a call where they are known: those of configuration are (`Models`).
+ *   Name others in `settings` where models with the same name and different settings share a store.
  * - A model that nobody named (`Middleware.named`, `Models`) is cached in memory only.
  * - Who waits for an equal call shares its failure, and asks for itself if that call is interrupted, takes longer than
  *   `maxWait`, or ends in an answer that is not cached. Who waits for a stream gets it when it has ended.
@@ -78,7 +78,7 @@ export interface Options {
   readonly storeTimeout?: Duration.Input | undefined
   /** The name of the persisted store. Default: `selvage-responses`. */
   readonly storeId?: string | undefined
-  /** What else shapes an answer, as data: settings that a model was made with. */
+  /** What else shapes an answer, as data: settings that a model was made with in code. */
   readonly settings?: unknown
   /** Whether calls with a temperature above 0 are cached. Default: false. */
   readonly sampled?: boolean | undefined

@@ -209,7 +209,8 @@ const routing = <Route extends string>(
   router: Router<Route>,
   below: Readonly<Record<Route, Middleware.Next>>
 ): Middleware.Next => {
-  const nexts = router.routes.map((route) => below[route])
+  const nexts = [...new Set(router.routes.map((route) => below[route]))]
+  const subject = Middleware.together(nexts.map((next) => next.subject))
   const subjects = Object.fromEntries(router.routes.map((route) => [route, below[route].subject])) as Record<
     Route,
     Middleware.Subject
@@ -222,7 +223,7 @@ const routing = <Route extends string>(
       return below[decision.route]
     })
   return {
-    subject: { role: undefined, models: [...new Set(nexts.flatMap(({ subject }) => subject.models))] },
+    subject: { ...subject, role: undefined, models: [...new Set(subject.models)] },
     supportsSystemMessagesInHistory: Effect.map(
       Effect.forEach(nexts, (next) => next.supportsSystemMessagesInHistory ?? Effect.succeed(false)),
       (answers) => answers.every((answer) => answer)

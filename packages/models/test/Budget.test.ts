@@ -9,10 +9,11 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
-import { Budget, BudgetLedger, BudgetStore, Middleware, Prices, Refusal } from "../src/index.ts"
+import { Budget, BudgetLedger, BudgetStore, Middleware, ModelPolicy, Prices, Refusal } from "../src/index.ts"
 import { stores } from "./budgetStores.ts"
 import { call, fake, finish, forbidden, text, unavailable } from "./fakes.ts"
 
@@ -180,6 +181,50 @@ describe("Budget", () => {
       }).pipe(live)
     )
   }
+
+  it.effect("counts the estimate for each beginning of a stream that was begun anew, besides what it used", () =>
+    Effect.gen(function* () {
+      const breaks = Stream.concat(Stream.fromIterable(delta("a", "to")), Stream.fail(unavailable))
+      const whole = Stream.fromIterable<Response.StreamPartEncoded>([
+        ...delta("a", "to"),
+        { type: "text-end", id: "a" },
+        finish()
+      ])
+      const again = ModelPolicy.retry(Schedule.recurs(2), { onPartial: "restart" })
+      const ask = Effect.fnUntraced(function* (streams: ReadonlyArray<typeof breaks>) {
+        const model = yield* Middleware.apply(fake([], { streams }).model, again)
+        const budgeted = yield* around(model, estimated)
+        return yield* reported(Effect.exit(Stream.runDrain(budgeted.streamText({ prompt: "hi" }))))
+      })
+      const { events } = yield* ask([breaks, breaks, whole])
+      assert.deepStrictEqual(
+        events.map((event) => (event._tag === "EstimateCharged" ? event.why : event._tag)),
+        ["the answer broke off, and was begun anew", "the answer broke off, and was begun anew"]
+      )
+      assert.deepStrictEqual(yield* accounts, spent(140, 374))
+      // The last try fails before it gives anything: what the first gave is counted all the same.
+      const { result } = yield* ask([breaks, Stream.fail(forbidden)])
+      assert.isTrue(Exit.isFailure(result))
+      assert.deepStrictEqual(yield* accounts, spent(150, 411))
+    }).pipe(live)
+  )
+
+  it.effect("holds what a call reserved for as long as it takes, and no longer", () =>
+    Effect.gen(function* () {
+      const endless = Stream.concat(Stream.fromIterable(delta("a", "to")), Stream.never)
+      const budgeted = yield* around(fake([], { streams: [endless] }).model, estimated)
+      const reading = yield* Effect.forkChild(Stream.runDrain(budgeted.streamText({ prompt: "hi" })), {
+        startImmediately: true
+      })
+      const reserved = Effect.map(accounts, ([account]) => account?.reserved.tokens)
+      yield* TestClock.adjust("29 minutes")
+      assert.strictEqual(yield* reserved, 10)
+      yield* TestClock.adjust("31 minutes")
+      assert.strictEqual(yield* reserved, 0)
+      yield* Fiber.interrupt(reading)
+      assert.deepStrictEqual(yield* accounts, spent(10, 37))
+    }).pipe(live)
+  )
 
   it.effect("counts the estimate for a stream that its reader left, when he leaves", () =>
     Effect.gen(function* () {
@@ -373,6 +418,39 @@ describe("Budget", () => {
       assert.isTrue(error.isRetryable && error.message.includes("could not reserve an amount"))
       assert.strictEqual(asked.length, 0)
     }).pipe(Effect.scoped)
+  )
+
+  it.effect("charges an account once, where a budget stands in another or around the model it steps down to", () =>
+    Effect.gen(function* () {
+      const inner = yield* around(fake([text(`{"ok": true}`)]).model, { accounts: [{ name: "role", tokens: 5_000 }] })
+      const outer = yield* around(inner)
+      const ledger = yield* Ledger
+      for (const [index, ask] of Object.values(ways).entries()) {
+        yield* ask(outer)
+        assert.deepStrictEqual(yield* accounts, spent(120 * (index + 1), 300 * (index + 1)))
+      }
+      const [role] = yield* ledger.balances([{ name: "role", tokens: 5_000 }])
+      assert.deepStrictEqual(role?.spent, { tokens: 360, micros: 900 })
+      const mini = yield* around(fake([text(`{"ok": true}`)]).model, {}, ["test:mini"])
+      const frugal = { name: "frugal", dollars: 0.001, onExhausted: "step-down" } as const
+      const down = yield* around(fake([]).model, { stepDown: mini, accounts: [frugal] })
+      yield* down.generateText({ prompt: "hi" })
+      assert.deepStrictEqual(yield* accounts, spent(480, 930))
+    }).pipe(live)
+  )
+
+  it.effect("charges what another model is asked below a budget besides, in the accounts of the fiber", () =>
+    Effect.gen(function* () {
+      const classifier = yield* around(fake([text("simple")]).model)
+      const asking = Middleware.mapCall((call) => Effect.as(classifier.generateText({ prompt: "how hard?" }), call))
+      const routed = yield* Middleware.apply(
+        fake([text("ok")]).model,
+        asking,
+        Middleware.named({ models: ["test:good"] })
+      )
+      yield* (yield* around(routed)).generateText({ prompt: "hi" })
+      assert.deepStrictEqual(yield* accounts, spent(240, 600))
+    }).pipe(live)
   )
 
   it.effect("asks a model without accounts as if it were not there", () =>

@@ -118,6 +118,50 @@ for (const { layer: store, name, skip } of stores("budget_store")) {
         })
       )
 
+      it.effect("lets a hold that is renewed expire later, also one that has expired, but none that is over", () =>
+        Effect.gen(function* () {
+          const own = yield* Store
+          const line = { ...open, book: "renewed", ceiling: { tokens: 100 } }
+          const day1 = { ...open, book: "renewed day", ends: day }
+          const renew = (id: string, now: number, expires: number) =>
+            own.renew({ id, charges: [line, day1], now, expires })
+          const held = (now: number) =>
+            Effect.map(own.sums(["renewed", "renewed day"], now), (sums) =>
+              sums.map(({ holds, reserved }) => [holds, reserved.tokens])
+            )
+          for (const id of ["r-1", "r-2"])
+            yield* own.reserve({ id, lines: [line, day1], amount: tokens(10), now: 0, expires: minute })
+          yield* renew("r-1", minute - 1, 3 * minute)
+          assert.deepStrictEqual(yield* held(2 * minute), [
+            [1, 10],
+            [1, 10]
+          ])
+          yield* renew("r-2", 2 * minute, 4 * minute)
+          assert.deepStrictEqual(yield* held(2 * minute), [
+            [2, 20],
+            [2, 20]
+          ])
+          yield* own.settle({ id: "r-1", charges: [line, day1], usage: tokens(7), now: 2 * minute })
+          yield* renew("r-1", 2 * minute, 5 * minute)
+          yield* renew("never", 2 * minute, 5 * minute)
+          assert.deepStrictEqual(yield* held(3 * minute), [
+            [1, 10],
+            [1, 10]
+          ])
+          yield* renew("r-2", day - 1, day + minute)
+          assert.deepStrictEqual(yield* held(day), [
+            [1, 10],
+            [0, 0]
+          ])
+          yield* own.forget(["renewed"])
+          yield* renew("r-2", day, day + 2 * minute)
+          assert.deepStrictEqual(yield* held(day), [
+            [0, 0],
+            [0, 0]
+          ])
+        })
+      )
+
       it.effect("counts a slot until it ends, and its holds no longer than that", () =>
         Effect.gen(function* () {
           const own = yield* Store
@@ -323,6 +367,7 @@ type Step =
   | { readonly _tag: "reserve"; readonly accounts: ReadonlyArray<number>; readonly amount: BudgetStore.Amount }
   | { readonly _tag: "settle"; readonly which: number; readonly usage: BudgetStore.Amount }
   | { readonly _tag: "release"; readonly which: number }
+  | { readonly _tag: "renew"; readonly which: number }
   | { readonly _tag: "pass"; readonly millis: number }
 
 const amounts = (most: number) => fc.record({ tokens: fc.nat(most), micros: fc.nat(most) })
@@ -341,6 +386,7 @@ const schedules: fc.Arbitrary<ReadonlyArray<Step>> = fc.array(
       arbitrary: fc.record({ _tag: fc.constant("settle" as const), which: fc.nat(30), usage: amounts(60) })
     },
     { weight: 1, arbitrary: fc.record({ _tag: fc.constant("release" as const), which: fc.nat(30) }) },
+    { weight: 1, arbitrary: fc.record({ _tag: fc.constant("renew" as const), which: fc.nat(30) }) },
     {
       weight: 2,
       // Within a slot, past the life of a hold, into another slot, past all memory.
@@ -364,7 +410,9 @@ const lineAt = (prefix: string, account: number, now: number): BudgetStore.Line 
 
 interface Entry extends BudgetStore.Charge {
   readonly id: string
-  readonly expires: number
+  expires: number
+  /** Renewed after it had expired, so that it may be beyond the ceiling. */
+  revived: boolean
   readonly held: BudgetStore.Amount
   state:
     | "held"
@@ -392,6 +440,7 @@ const follow = (own: BudgetStore.Service, prefix: string, steps: ReadonlyArray<S
           overrun = BudgetStore.add(overrun, entry.state.overrun)
         } else if (isOpen(entry, now)) {
           reserved = BudgetStore.add(reserved, entry.held)
+          if (entry.revived) overrun = BudgetStore.add(overrun, entry.held)
           count++
         }
       }
@@ -411,7 +460,7 @@ const follow = (own: BudgetStore.Service, prefix: string, steps: ReadonlyArray<S
         holds.push(hold)
         if (expected < 0) {
           for (const { book, ends, slot } of hold.lines) {
-            entries.push({ id: hold.id, book, slot, ends, expires, held: step.amount, state: "held" })
+            entries.push({ id: hold.id, book, slot, ends, expires, revived: false, held: step.amount, state: "held" })
           }
         }
       }
@@ -424,7 +473,7 @@ const follow = (own: BudgetStore.Service, prefix: string, steps: ReadonlyArray<S
           if (now >= entry.expires + remember) entry.state = "forgotten"
           else if (step._tag === "release") entry.state = "released"
           else {
-            const covered = isOpen(entry, now) ? entry.held : zero
+            const covered = isOpen(entry, now) && !entry.revived ? entry.held : zero
             const above = (unit: "tokens" | "micros") => Math.max(0, step.usage[unit] - covered[unit])
             entry.state = { usage: step.usage, overrun: { tokens: above("tokens"), micros: above("micros") } }
           }
@@ -433,6 +482,21 @@ const follow = (own: BudgetStore.Service, prefix: string, steps: ReadonlyArray<S
         if (known.some(({ state }) => state === "forgotten")) continue
         if (step._tag === "release") yield* own.release({ id: hold.id, charges: hold.lines, now })
         else yield* own.settle({ id: hold.id, charges: hold.lines, usage: step.usage, now })
+      }
+      if (step._tag === "renew") {
+        const hold = holds[step.which]
+        if (hold === undefined) continue
+        for (const entry of entries) {
+          if (entry.id !== hold.id || entry.state !== "held") continue
+          if (now >= entry.expires + remember) entry.state = "forgotten"
+          else {
+            // What has expired comes back, whether there is room or not.
+            if (entry.expires <= now) entry.revived = true
+            entry.expires = now + minute
+          }
+        }
+        if (entries.some((entry) => entry.id === hold.id && entry.state === "forgotten")) continue
+        yield* own.renew({ id: hold.id, charges: hold.lines, now, expires: now + minute })
       }
       const books = [0, 1, 2, 3].map((account) => lineAt(prefix, account, now))
       const sums = yield* own.sums(

@@ -15,10 +15,11 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
+import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as fc from "fast-check"
-import { Cassette, Middleware, Offline, Refusal } from "../src/index.ts"
+import { Cassette, Middleware, ModelPolicy, Offline, Refusal } from "../src/index.ts"
 import { parse } from "../src/internal/cassetteFile.ts"
 
 const usage = { inputTokens: { uncached: 10, total: 10 }, outputTokens: { total: 5, text: 5 } }
@@ -505,6 +506,74 @@ describe("a file", () => {
         }).pipe(Effect.provide(recordedBy({ path }, model)))
         assert.strictEqual(stopped, 1)
         yield* Effect.all([ask("b"), ask("a")]).pipe(Effect.provide(Cassette.layerReplay({ path })))
+      })
+    )
+  )
+})
+
+describe("a recording", () => {
+  it.effect("has no half a line, though who asked is interrupted while it is written", () =>
+    withPath((path) =>
+      Effect.gen(function* () {
+        const fs = yield* FileSystem.FileSystem
+        const begun = yield* Deferred.make<void>()
+        const slow = FileSystem.FileSystem.of({
+          ...fs,
+          writeFileString: (file, data, options) =>
+            options?.flag === "a"
+              ? fs
+                  .writeFileString(file, data.slice(0, 20), options)
+                  .pipe(
+                    Effect.andThen(Deferred.succeed(begun, undefined)),
+                    Effect.andThen(Effect.yieldNow),
+                    Effect.andThen(fs.writeFileString(file, data.slice(20), options))
+                  )
+              : fs.writeFileString(file, data, options)
+        })
+        yield* Effect.gen(function* () {
+          const fiber = yield* Effect.forkChild(ask("a"), { startImmediately: true })
+          yield* Deferred.await(begun)
+          yield* Fiber.interrupt(fiber)
+          yield* ask("b")
+        }).pipe(
+          Effect.provide(recordedBy({ path }, saying("one", "two"))),
+          Effect.provideService(FileSystem.FileSystem, slow)
+        )
+        assert.deepStrictEqual(
+          yield* Effect.all([ask("a"), ask("b")]).pipe(Effect.provide(Cassette.layerReplay({ path }))),
+          ["one", "two"]
+        )
+      })
+    )
+  )
+
+  it.effect("of a stream that was begun anew is, as a whole, what counts of it", () =>
+    withPath((path) =>
+      Effect.gen(function* () {
+        const failure = AiError.make({
+          module: "Fake",
+          method: "streamText",
+          reason: new AiError.InternalProviderError({ description: "out of order" })
+        })
+        let asked = 0
+        const model = modelOf(
+          () => Effect.die("only streams"),
+          () =>
+            asked++ === 0
+              ? Stream.concat(Stream.fromIterable(deltas("void").slice(0, 3)), Stream.fail(failure))
+              : Stream.fromIterable(deltas("what counts"))
+        )
+        const restarted = ModelPolicy.layer({
+          retry: Schedule.recurs(1),
+          onPartial: "restart"
+        }).pipe(Layer.provide([model, ModelPolicy.layerStoresMemory]))
+        yield* Stream.runDrain(LanguageModel.streamText({ prompt: "a" })).pipe(
+          Effect.provide(recordedBy({ path }, restarted))
+        )
+        assert.strictEqual(
+          yield* ask("a").pipe(Effect.provide(Cassette.layerReplay({ path, matching: Cassette.lenient }))),
+          "what counts"
+        )
       })
     )
   )

@@ -195,4 +195,86 @@ describe("roles over HTTP", () => {
       assert.strictEqual(server.requests.length, 1)
     })
   )
+
+  const local = (url: string) =>
+    ({
+      api: "chat",
+      auth: "none",
+      baseUrl: `${url}/v1`,
+      compatibility: { maxTokens: "max_tokens" }
+    }) as const
+
+  const ask = Effect.map(LanguageModel.generateText({ prompt: "hi" }), ({ text }) => text)
+  const bare = (env: Record<string, string>, smart: Models.Options["roles"]) =>
+    Models.layerWith({ roles: smart }).pipe(Layer.provide(ConfigProvider.layer(ConfigProvider.fromEnv({ env }))))
+
+  it.live("ask servers without keys, and Azure, by configuration alone", () =>
+    Effect.gen(function* () {
+      const seen: Array<Record<string, unknown>> = []
+      const server = yield* serve([
+        (response, body, request) => {
+          const { authorization, "api-key": apiKey } = request.headers
+          seen.push({ authorization, apiKey, url: request.url, body: JSON.parse(body) as unknown })
+          completion({ content: "local" }, "stop")(response, body, request)
+        }
+      ])
+      const options = { maxOutputTokens: 50 }
+      const inRole = { model: "openai:qwen3", options: { ...options, openai: local(server.url) } }
+      assert.strictEqual(yield* Effect.provide(ask, bare({}, { smart: inRole })), "local")
+      const env = {
+        OPENAI_BASE_URL: `${server.url}/v1`,
+        SELVAGE_OPENAI_API: "chat",
+        SELVAGE_OPENAI_AUTH: "none",
+        SELVAGE_MODEL_SMART: "openai:qwen3"
+      }
+      assert.strictEqual(yield* Effect.provide(ask, bare(env, [])), "local")
+      const azure = {
+        model: "openai:deployment",
+        options: {
+          openai: {
+            api: "chat",
+            auth: "api-key",
+            baseUrl: `${server.url}/azure`,
+            keyVariable: "AZURE_OPENAI_API_KEY",
+            query: { "api-version": "2024-10-21" }
+          }
+        }
+      } as const
+      assert.strictEqual(yield* Effect.provide(ask, bare({ AZURE_OPENAI_API_KEY: "az" }, { smart: azure })), "local")
+      assert.deepStrictEqual(
+        seen.map(({ apiKey, authorization, url }) => [url, authorization, apiKey]),
+        [
+          ["/v1/chat/completions", undefined, undefined],
+          ["/v1/chat/completions", undefined, undefined],
+          ["/azure/chat/completions?api-version=2024-10-21", undefined, "az"]
+        ]
+      )
+      assert.deepInclude(seen[0]?.["body"], { model: "qwen3", max_tokens: 50 })
+      const missing = yield* Effect.flip(Effect.scoped(Layer.build(bare({}, { smart: azure }))))
+      assert.deepStrictEqual(
+        missing.findings.map(({ where }) => where),
+        ["AZURE_OPENAI_API_KEY"]
+      )
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("keep apart the circuits of one model at two addresses", () =>
+    Effect.gen(function* () {
+      const down = yield* serve([unavailable])
+      const up = yield* serve([completion({ content: "up" }, "stop")])
+      const at = (url: string) => ({ model: "openai:qwen3", options: { openai: local(url) } })
+      const layer = bare(
+        {},
+        {
+          smart: {
+            model: at(down.url),
+            fallbacks: [at(up.url)],
+            policy: { retry: "off", breaker: { failures: 1, open: "1 minute" } }
+          }
+        }
+      )
+      assert.deepStrictEqual(yield* Effect.provide(Effect.all([ask, ask]), layer), ["up", "up"])
+      assert.deepStrictEqual([down.requests.length, up.requests.length], [1, 2])
+    }).pipe(Effect.scoped)
+  )
 })

@@ -15,12 +15,14 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Persistence from "effect/persistence/Persistence"
 import * as Redis from "effect/persistence/Redis"
+import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as fc from "fast-check"
-import { Middleware, ResponseCache } from "../src/index.ts"
+import { Middleware, ModelPolicy, ResponseCache } from "../src/index.ts"
 import { canonicalText } from "../src/internal/canonical.ts"
+import { fake, text } from "./fakes.ts"
 
 const usage = { inputTokens: { uncached: 10, total: 10 }, outputTokens: { total: 5, text: 5 } }
 const finish = (reason: Response.FinishPartEncoded["reason"] = "stop") => ({ type: "finish" as const, reason, usage })
@@ -202,6 +204,30 @@ describe("an equal call", () => {
     })
   )
 
+  it.effect("gets of a stream that was begun anew what counts of it, whole and streamed", () =>
+    Effect.gen(function* () {
+      const piece = (id: string, delta: string): ReadonlyArray<Response.StreamPartEncoded> => [
+        { type: "text-start", id },
+        { type: "text-delta", id, delta },
+        { type: "text-end", id }
+      ]
+      const broken = Stream.concat(Stream.fromIterable(piece("0", "void")), Stream.fail(unavailable))
+      const whole = Stream.fromIterable([...piece("0", "what counts"), finish()])
+      const { asked, model: once } = fake([], { streams: [broken, whole] })
+      const restarted = yield* Middleware.apply(
+        once,
+        ModelPolicy.retry(Schedule.recurs(1), { onPartial: "restart" }),
+        Middleware.named({ models: ["fake:fake-1"] })
+      )
+      yield* Effect.gen(function* () {
+        assert.strictEqual(yield* askStream("a"), "voidwhat counts")
+        assert.strictEqual(yield* askStream("a"), "what counts")
+        assert.strictEqual(yield* ask("a"), "what counts")
+      }).pipe(Effect.provide(cachedBy({}, Layer.succeed(LanguageModel.LanguageModel, restarted))))
+      assert.strictEqual(asked.length, 2)
+    })
+  )
+
   it.effect("gets reasoning with its signature, whole and streamed", () =>
     Effect.gen(function* () {
       const metadata = { anthropic: { signature: "s1" } }
@@ -365,6 +391,27 @@ describe("not cached is", () => {
       assert.strictEqual(yield* twice({ sampled: true }, said, warm), 1)
       assert.strictEqual(yield* twice({}, said, cold), 1)
       assert.strictEqual(yield* twice({ settings: { temperature: 1 } }, said, ask("a")), 2)
+    })
+  )
+
+  it.effect("what other settings of a model said: those that it was made with are part of a call", () =>
+    Effect.gen(function* () {
+      const { asked, model: made } = fake([text("one"), text("two"), text("three"), text("four")])
+      const by = (settings: ReadonlyArray<unknown>) =>
+        Effect.flatMap(
+          Effect.flatMap(ResponseCache.ResponseCache, (cache) =>
+            Middleware.apply(made, cache.middleware, Middleware.named({ models: ["fake:fake-1"], settings }))
+          ),
+          (own) => Effect.map(own.generateText({ prompt: "a" }), (answer) => answer.text)
+        )
+      yield* Effect.gen(function* () {
+        assert.strictEqual(yield* by([{ maxOutputTokens: 10 }]), "one")
+        assert.strictEqual(yield* by([{ maxOutputTokens: 20 }]), "two")
+        assert.strictEqual(yield* by([{ maxOutputTokens: 10 }]), "one")
+        assert.strictEqual(yield* by([{ temperature: 1 }]), "three")
+        assert.strictEqual(yield* by([{ temperature: 1 }]), "four")
+      }).pipe(Effect.provide(ResponseCache.layerMemory()))
+      assert.strictEqual(asked.length, 4)
     })
   )
 

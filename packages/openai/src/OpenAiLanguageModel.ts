@@ -16,7 +16,7 @@
  * export const Model = OpenAiLanguageModel.layer({ model: "gpt-5.1", config: { reasoningEffort: "low" } })
  *
  * export const careful = LanguageModel.generateText({ prompt: "Which supplier is late most often?" }).pipe(
- *   OpenAiLanguageModel.withSettings({ reasoningEffort: "high", metadata: { team: "warehouse" } })
+ *   OpenAiLanguageModel.withConfig({ reasoningEffort: "high", metadata: { team: "warehouse" } })
  * )
  *
  * // a server that speaks Chat Completions its own way
@@ -62,14 +62,14 @@ import * as ResponsesParts from "./internal/responsesParts.ts"
 import * as ResponsesRequest from "./internal/responsesRequest.ts"
 import * as ResponsesStream from "./internal/responsesStream.ts"
 import * as ResponsesWire from "./internal/responsesWire.ts"
-import { type Compatibility, compact, type Settings } from "./internal/settings.ts"
+import { type Compatibility, compact, type Config } from "./internal/config.ts"
 import * as Tools from "./internal/tools.ts"
 import * as Transport from "./internal/transport.ts"
 import { OpenAiClient, type Service } from "./OpenAiClient.ts"
 // oxlint-disable-next-line import/no-unassigned-import -- for its augmentations of effect/ai
 import "./OpenAiOptions.ts"
 
-export type { Compatibility, PromptCache, Settings } from "./internal/settings.ts"
+export type { Compatibility, PromptCache, Config } from "./internal/config.ts"
 
 /** Which wire protocol to speak. */
 export type Api = "responses" | "chat"
@@ -80,24 +80,24 @@ export interface Options {
   readonly model: string
   /** Default: `responses`. */
   readonly api?: Api | undefined
-  /** The settings of every request; {@link CurrentSettings} overrides single ones. */
-  readonly config?: Settings | undefined
+  /** The settings of every request; {@link CurrentConfig} overrides single ones. */
+  readonly config?: Config | undefined
   /** How a compatible server differs from OpenAI. Chat Completions only. */
   readonly compatibility?: Compatibility | undefined
 }
 
 /** The settings of the requests made in a fiber, over those of the layer. */
-export const CurrentSettings = Context.Reference<Settings>("selvage/openai/OpenAiLanguageModel/CurrentSettings", {
+export const CurrentConfig = Context.Reference<Config>("selvage/openai/OpenAiLanguageModel/CurrentConfig", {
   defaultValue: () => ({})
 })
 
 /** Runs an effect with settings added to its requests. */
-export const withSettings: {
-  (settings: Settings): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-  <A, E, R>(self: Effect.Effect<A, E, R>, settings: Settings): Effect.Effect<A, E, R>
-} = dual(2, <A, E, R>(self: Effect.Effect<A, E, R>, settings: Settings): Effect.Effect<A, E, R> =>
-  Effect.flatMap(Effect.service(CurrentSettings), (current) =>
-    Effect.provideService(self, CurrentSettings, { ...current, ...settings })
+export const withConfig: {
+  (config: Config): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  <A, E, R>(self: Effect.Effect<A, E, R>, config: Config): Effect.Effect<A, E, R>
+} = dual(2, <A, E, R>(self: Effect.Effect<A, E, R>, config: Config): Effect.Effect<A, E, R> =>
+  Effect.flatMap(Effect.service(CurrentConfig), (current) =>
+    Effect.provideService(self, CurrentConfig, { ...current, ...compact(config) })
   )
 )
 
@@ -123,8 +123,8 @@ export const make = Effect.fnUntraced(function* (
   const prepare = Effect.fnUntraced(function* (
     method: Errors.RequestContext["method"],
     request: LanguageModel.ProviderOptions
-  ): Effect.fn.Return<ResponsesParts.Conversion & { readonly settings: Settings }, AiError.AiError> {
-    const settings = { ...options.config, ...(yield* CurrentSettings) }
+  ): Effect.fn.Return<ResponsesParts.Conversion & { readonly config: Config }, AiError.AiError> {
+    const config = { ...compact(options.config ?? {}), ...compact(yield* CurrentConfig) }
     const context = contextOf(client, method, path)
     addGenAIAnnotations(request.span, {
       provider: { name: "openai" },
@@ -133,14 +133,14 @@ export const make = Effect.fnUntraced(function* (
       request: {
         model,
         ...compact({
-          temperature: settings.temperature,
-          topP: settings.topP,
-          maxTokens: settings.maxOutputTokens
+          temperature: config.temperature,
+          topP: config.topP,
+          maxTokens: config.maxOutputTokens
         })
       }
     })
     return {
-      settings,
+      config,
       context,
       options: request,
       tools: yield* Tools.prepareAll(request.tools, context, compatibility.strict !== false)
@@ -164,16 +164,16 @@ export const make = Effect.fnUntraced(function* (
 
   const generate = Effect.fnUntraced(function* (request: LanguageModel.ProviderOptions) {
     const conversion = yield* prepare("generateText", request)
-    const { context, settings, tools } = conversion
-    const headers = compact({ headers: settings.headers })
+    const { context, config, tools } = conversion
+    const headers = compact({ headers: config.headers })
     if (api === "chat") {
-      const body = yield* ChatRequest.make(model, settings, compatibility, request, tools, context)
+      const body = yield* ChatRequest.make(model, config, compatibility, request, tools, context)
       const answer = yield* Transport.request(client, context, ChatWire.Completion, (signal) =>
         client.sdk.chat.completions.create(body, { signal, ...headers }).asResponse()
       )
       return yield* ChatParts.fromBody(answer, conversion, yield* IdGenerator.IdGenerator)
     }
-    const body = yield* ResponsesRequest.make(model, settings, request, tools, context)
+    const body = yield* ResponsesRequest.make(model, config, request, tools, context)
     const answer = yield* Transport.request(client, context, ResponsesWire.Body, (signal) =>
       client.sdk.responses.create(body, { signal, ...headers }).asResponse()
     )
@@ -182,10 +182,10 @@ export const make = Effect.fnUntraced(function* (
 
   const stream = Effect.fnUntraced(function* (request: LanguageModel.ProviderOptions) {
     const conversion = yield* prepare("streamText", request)
-    const { context, settings, tools } = conversion
-    const headers = compact({ headers: settings.headers })
+    const { context, config, tools } = conversion
+    const headers = compact({ headers: config.headers })
     if (api === "chat") {
-      const body = yield* ChatRequest.make(model, settings, compatibility, request, tools, context)
+      const body = yield* ChatRequest.make(model, config, compatibility, request, tools, context)
       const ids = yield* IdGenerator.IdGenerator
       const usage = compatibility.streamUsage === false ? undefined : { stream_options: { include_usage: true } }
       return Transport.events(
@@ -197,7 +197,7 @@ export const make = Effect.fnUntraced(function* (
           client.sdk.chat.completions.create({ ...body, stream: true, ...usage }, { signal, ...headers }).asResponse()
       )
     }
-    const body = yield* ResponsesRequest.make(model, settings, request, tools, context)
+    const body = yield* ResponsesRequest.make(model, config, request, tools, context)
     return Transport.events(
       client,
       context,
@@ -242,7 +242,7 @@ export interface CountOptions {
   /** The object that would be asked for. */
   readonly schema?: Schema.Top | undefined
   /** Settings that count, such as `previousResponseId`. */
-  readonly config?: Settings | undefined
+  readonly config?: Config | undefined
 }
 
 /**
@@ -253,12 +253,12 @@ export const countTokens = Effect.fnUntraced(function* (
   options: CountOptions
 ): Effect.fn.Return<number, AiError.AiError, OpenAiClient> {
   const client = yield* OpenAiClient
-  const settings = { ...options.config, ...(yield* CurrentSettings) }
+  const config = { ...compact(options.config ?? {}), ...compact(yield* CurrentConfig) }
   const context = contextOf(client, "countTokens", "/responses/input_tokens")
   const tools = yield* Tools.prepareAll(Object.values(options.toolkit?.tools ?? {}), context, true)
   const body = yield* ResponsesRequest.makeCount(
     options.model,
-    settings,
+    config,
     {
       prompt: Prompt.make(options.prompt),
       toolChoice: "auto",
@@ -273,7 +273,7 @@ export const countTokens = Effect.fnUntraced(function* (
     context
   )
   const answer = yield* Transport.request(client, context, ResponsesWire.InputTokens, (signal) =>
-    client.sdk.responses.inputTokens.count(body, { signal, ...compact({ headers: settings.headers }) }).asResponse()
+    client.sdk.responses.inputTokens.count(body, { signal, ...compact({ headers: config.headers }) }).asResponse()
   )
   return answer.body.input_tokens
 })

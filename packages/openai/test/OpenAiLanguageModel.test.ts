@@ -198,8 +198,10 @@ for (const api of apis) {
       Effect.gen(function* () {
         const mock = yield* aimock([{ match: { userMessage: "hello" }, response: { content: "Hi" } }])
         yield* LanguageModel.generateText({ prompt: "hello" }).pipe(
-          OpenAiLanguageModel.withSettings({ temperature: 0.9 }),
-          Effect.provide(modelAt(`${mock.url}/v1`, { api, config: { temperature: 0.1, maxOutputTokens: 50 } }))
+          // What is not said here is as it is said further out.
+          OpenAiLanguageModel.withConfig({ temperature: undefined }),
+          OpenAiLanguageModel.withConfig({ temperature: 0.9 }),
+          Effect.provide(modelAt(`${mock.url}/v1`, { api, config: { temperature: 0.1 } }))
         )
         assert.strictEqual(lastBody(mock)["temperature"], 0.9)
       })

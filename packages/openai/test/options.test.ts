@@ -29,7 +29,7 @@ const marked = Prompt.make([
 ])
 
 describe("options of a request", () => {
-  const settings: OpenAiLanguageModel.Settings = {
+  const settings: OpenAiLanguageModel.Config = {
     temperature: 0.2,
     reasoningEffort: "low",
     metadata: { team: "warehouse" },
@@ -46,7 +46,7 @@ describe("options of a request", () => {
       Effect.gen(function* () {
         const server = yield* receiving(text(api, "ok"))
         yield* LanguageModel.generateText({ prompt: "hello" }).pipe(
-          OpenAiLanguageModel.withSettings(settings),
+          OpenAiLanguageModel.withConfig(settings),
           Effect.provide(modelAt(server.url, { api }))
         )
         const [request] = server.received
@@ -229,11 +229,11 @@ describe("continuing a stored response", () => {
       const server = yield* receiving(response([message("Hi")]))
       const model = modelAt(server.url)
       yield* LanguageModel.generateText({ prompt: "and now?" }).pipe(
-        OpenAiLanguageModel.withSettings({ previousResponseId: "resp_9" }),
+        OpenAiLanguageModel.withConfig({ previousResponseId: "resp_9" }),
         Effect.provide(model)
       )
       yield* LanguageModel.generateText({ prompt: "and now?" }).pipe(
-        OpenAiLanguageModel.withSettings({ conversation: "conv_1" }),
+        OpenAiLanguageModel.withConfig({ conversation: "conv_1" }),
         Effect.provide(model)
       )
       assert.deepStrictEqual(

@@ -87,6 +87,8 @@ export const respond = (respond: (request: Request) => Turn | Effect.Effect<Turn
 export interface Options {
   /** The tokens each turn reports; 100 in and 20 out by default. */
   readonly usage?: { readonly input: number; readonly output: number } | undefined
+  /** The name that the model gives itself, by which its price is found; none by default. */
+  readonly model?: string | undefined
 }
 
 /** A model that plays a script. */
@@ -137,13 +139,17 @@ export const make = Effect.fnUntraced(function* (
       outputTokens: { total: usage.output, text: usage.output, reasoning: 0 }
     }
   })
+  const named: ReadonlyArray<Response.ResponseMetadataPartEncoded> =
+    options.model === undefined ? [] : [{ type: "response-metadata", modelId: options.model }]
   const model = yield* LanguageModel.make({
     codecTransformer,
     generateText: (provider) =>
-      Effect.map(next(provider, false), (played) => [...whole(played), finish(reasonOf(played))]),
+      Effect.map(next(provider, false), (played) => [...named, ...whole(played), finish(reasonOf(played))]),
     streamText: (provider) =>
       Stream.unwrap(
-        Effect.map(next(provider, true), (played) => Stream.fromIterable([...pieces(played), finish(reasonOf(played))]))
+        Effect.map(next(provider, true), (played) =>
+          Stream.fromIterable([...named, ...pieces(played), finish(reasonOf(played))])
+        )
       )
   })
   return {

@@ -160,3 +160,10 @@ describe("what does not fit fails and says where", () => {
     )
   )
 })
+
+it.effect("tells the model's name if it has one", () =>
+  Effect.gen(function* () {
+    const { content } = yield* LanguageModel.generateText({ prompt: "Hello" })
+    assert.strictEqual(content.find((part) => part.type === "response-metadata")?.modelId, "openai:gpt-5")
+  }).pipe(Effect.provide(ScriptedModel.layer([ScriptedModel.text("Hi")], { model: "openai:gpt-5" })))
+)

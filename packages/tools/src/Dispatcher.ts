@@ -68,11 +68,7 @@ export type Failure = Task.Suspended | Task.JournalFailure | NodeContractViolate
 export const defaultMaxResultBytes = 64 * 1024
 
 /** Runs one tool call of a model. */
-export const dispatch = (
-  registry: Registry,
-  call: Call,
-  options: Options = {}
-): Effect.Effect<ToolOutcome, Failure> =>
+export const dispatch = (registry: Registry, call: Call, options: Options = {}): Effect.Effect<ToolOutcome, Failure> =>
   Effect.contextWith((context: Context.Context<never>) => {
     const task = Context.get(context, Task.Current)
     const outcome = decide(registry, call, options, task)

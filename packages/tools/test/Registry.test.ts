@@ -101,3 +101,18 @@ it.effect("hands a model's calls over as the model made them, without other requ
     )
   })
 })
+
+it.effect("is made once for the same live plugins, and anew for others", () =>
+  Effect.gen(function* () {
+    const registry = Registry.make([Suppliers])
+    const call = { id: "1", name: "list_offers", params: {} }
+    const live = (offer: string) => Effect.provide(Suppliers.fake({ list_offers: () => Effect.succeed([offer]) }))
+    const twice = Effect.all([registry, registry])
+    const [bolts, again] = yield* twice.pipe(live("bolts"))
+    const [nuts] = yield* twice.pipe(live("nuts"))
+    assert.strictEqual(bolts, again)
+    assert.notStrictEqual(bolts, nuts)
+    assert.deepStrictEqual((yield* Dispatcher.dispatch(bolts, call)).result, ["bolts"])
+    assert.deepStrictEqual((yield* Dispatcher.dispatch(nuts, call)).result, ["nuts"])
+  })
+)

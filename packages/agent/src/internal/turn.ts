@@ -101,12 +101,17 @@ export const modelTurn = <R>(options: TurnOptions<R>, state: TurnState) =>
               : Effect.map(LanguageModel.generateText(request), ({ content, text }) => ({ parts: content, text }))
         )
       },
-      ({ parts, text }, finish) => ({
-        messages: Prompt.fromResponseParts(parts),
+      ({ parts, text }, finish) => {
+        const finishReason = finish?.reason ?? "unknown"
         // What follows a pause belongs to the answer that was paused.
-        text: state.finishReason === "pause" ? state.text + text : text,
-        finishReason: finish?.reason ?? "unknown"
-      })
+        const whole = state.finishReason === "pause" ? state.text + text : text
+        return {
+          messages: Prompt.fromResponseParts(parts),
+          // What stays as it is need not be journaled.
+          ...(whole === state.text ? {} : { text: whole }),
+          ...(finishReason === state.finishReason ? {} : { finishReason })
+        }
+      }
     )
   )
 

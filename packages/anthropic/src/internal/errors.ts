@@ -291,13 +291,15 @@ class Thrown {
   }
 }
 
+/** Fails with the reason of what the SDK threw. */
+export const fromThrown = (cause: unknown, context: RequestContext): Effect.Effect<never, AiError.AiErrorReason> =>
+  Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.fail(reasonOf(cause, context, now)))
+
 /** Runs a promise of the SDK's and maps whatever it throws to a reason. Interruption aborts the signal. */
 export const attempt = <A>(
   run: (signal: AbortSignal) => PromiseLike<A>,
   context: RequestContext
 ): Effect.Effect<A, AiError.AiErrorReason> =>
   Effect.tryPromise({ try: (signal) => run(signal), catch: (cause) => new Thrown(cause) }).pipe(
-    Effect.catch(({ cause }) =>
-      Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.fail(reasonOf(cause, context, now)))
-    )
+    Effect.catch(({ cause }) => fromThrown(cause, context))
   )

@@ -6,15 +6,18 @@ import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import type { OpenAsk } from "../Ask.ts"
-import { JournalConflict, RunReplaced, ThreadBusy } from "../Errors.ts"
+import type { Entry, Values } from "../Entry.ts"
+import { JournalConflict, NodeContractViolated, RunReplaced, ThreadBusy } from "../Errors.ts"
 import type { Event } from "../Event.ts"
 import { Journal } from "../Journal.ts"
 import { Suspended } from "../Task.ts"
-import type { Compiled, Record_ } from "./compile.ts"
+import { type Compiled, decodeUpdate, type Record_ } from "./compile.ts"
 import { type Frame, restore, type Run, type RunJournal, startState } from "./frame.ts"
 import { keepWarm, open, type Opened } from "./open.ts"
-import { emptyFrame, emptyReplay, type Queued, type Replay, replay } from "./replay.ts"
+import { emptyFrame, emptyReplay, type Queued, inFlight, type Replay, waitedBy } from "./replay.ts"
+import { fold } from "./step.ts"
 import { describe, isJournalFailure, isTraced, runInTime } from "./runtime.ts"
 import * as Writer from "./writer.ts"
 
@@ -40,6 +43,7 @@ export type Outcome =
 
 /** A run under way, in this process. */
 interface Running {
+  readonly run: string | undefined
   readonly replaced: Deferred.Deferred<never, RunReplaced>
   readonly ended: Deferred.Deferred<void>
 }
@@ -53,26 +57,60 @@ export const advance = (
   listener: Listener = {}
 ): Effect.Effect<Outcome, unknown, unknown> =>
   Effect.flatMap(isTraced, (traced) => {
-    const advanced = Effect.flatMap(Journal, (journal) =>
-      options.whenBusy === "replace" && options.input !== undefined
-        ? Effect.andThen(
-            replaceRunning(journal, options.thread),
-            replaceable(journal, graph, options, listener, traced)
-          )
-        : replaceable(journal, graph, options, listener, traced)
-    )
+    const advanced = Effect.flatMap(Journal, (journal) => {
+      const run = replaceable(journal, graph, options, listener, traced)
+      if (options.input === undefined || options.whenBusy === "queue") return run
+      const first =
+        options.whenBusy === "replace"
+          ? replaceRunning(journal, graph, options)
+          : options.run === undefined
+            ? undefined
+            : awaitRun(journal, options.thread, options.run)
+      return first === undefined ? run : Effect.andThen(first, run)
+    })
     const attributes = { "selvage.thread": options.thread, "selvage.graph": graph.name }
     return traced ? Effect.withSpan(advanced, "thread.run", { attributes }) : advanced
   })
 
-const replaceRunning = Effect.fnUntraced(function* (journal: Journal["Service"], thread: string) {
-  const runs = running.get(journal)?.get(thread)
-  if (runs === undefined) return
-  for (const run of Array.from(runs)) {
-    yield* Deferred.fail(run.replaced, new RunReplaced({ thread }))
-    yield* Deferred.await(run.ended)
+const runsOf = (journal: Journal["Service"], thread: string): ReadonlyArray<Running> =>
+  Array.from(running.get(journal)?.get(thread) ?? [])
+
+/** A run that is asked for again while it is under way here is waited for: its tasks do not run twice. */
+const awaitRun = (journal: Journal["Service"], thread: string, run: string) =>
+  Effect.suspend(() =>
+    Effect.forEach(
+      runsOf(journal, thread).filter((running) => running.run === run),
+      ({ ended }) => Deferred.await(ended),
+      { discard: true }
+    )
+  )
+
+/** Ends the runs of this process that are under way, once it is known that there is something to replace them. */
+const replaceRunning = Effect.fnUntraced(function* (
+  journal: Journal["Service"],
+  graph: Compiled,
+  { input, run, thread }: Options
+) {
+  const runs = runsOf(journal, thread)
+  if (runs.length === 0) return
+  const { log } = yield* open(journal, thread, graph).pipe(
+    Effect.catchTag("ThreadNotFound", () => Effect.succeed<Opened>({ id: undefined, log: emptyReplay() }))
+  )
+  // A run that was started already replaces nothing, not even itself.
+  const known = run !== undefined && isKnown(log, run)
+  if (!known) {
+    const nobody: Run = { journal: undefined, emit: undefined, committed: undefined, traced: false }
+    const frame = yield* Effect.fromResult(restore(nobody, graph, "", log.frames.get("") ?? emptyFrame(), true))
+    yield* Effect.fromResult(startState(graph, input, true, frame.state))
+  }
+  for (const { ended, replaced } of runs) {
+    if (!known) yield* Deferred.fail(replaced, new RunReplaced({ thread }))
+    if (!known || run === log.runKey) yield* Deferred.await(ended)
   }
 })
+
+const isKnown = (log: Replay, run: string): boolean =>
+  log.runs.has(run) || log.queue.some((queued) => queued.run === run)
 
 /** The run, which another of this process can replace. */
 const replaceable = (
@@ -84,7 +122,7 @@ const replaceable = (
 ): Effect.Effect<Outcome, unknown, unknown> =>
   Effect.suspend(() => {
     const { thread } = options
-    const run: Running = { replaced: Deferred.makeUnsafe(), ended: Deferred.makeUnsafe() }
+    const run: Running = { run: options.run, replaced: Deferred.makeUnsafe(), ended: Deferred.makeUnsafe() }
     const threads = running.get(journal) ?? new Map<string, Set<Running>>()
     running.set(journal, threads)
     const runs = threads.get(thread) ?? new Set()
@@ -101,6 +139,12 @@ const replaceable = (
     )
   })
 
+// How many entries are read at once for who listens.
+const page = 256
+
+// How many inputs may wait behind a run.
+const maxQueued = 1024
+
 const once = Effect.fnUntraced(function* (
   journal: Journal["Service"],
   graph: Compiled,
@@ -115,16 +159,18 @@ const once = Effect.fnUntraced(function* (
     )
   )
   const { log } = opened
-  if (emit !== undefined && after !== undefined && after < log.head) {
-    for (const entry of yield* journal.read(thread, { after, until: log.head })) {
-      yield* emit({ _tag: "Journaled", ...entry })
+  if (emit !== undefined && after !== undefined) {
+    for (let from = after; from < log.head; from += page) {
+      for (const entry of yield* journal.read(thread, { after: from, until: Math.min(log.head, from + page) })) {
+        yield* emit({ _tag: "Journaled", ...entry })
+      }
     }
   }
   const writer = Writer.make({ journal, thread, graph, opened, emit, after: after ?? 0 })
   const go = new Go({ journal: writer, emit, committed, traced }, writer, graph, journal)
   return yield* Effect.ensuring(
     Effect.suspend(() => go.run(options)),
-    keepWarm(journal, thread, graph, opened)
+    Effect.andThen(writer.close, keepWarm(journal, thread, graph, opened))
   )
 })
 
@@ -142,11 +188,11 @@ class Go {
   readonly #journal: Journal["Service"]
 
   constructor(run: Run, writer: RunJournal, graph: Compiled, journal: Journal["Service"]) {
+    this.#journal = journal
     this.#run = run
     this.#writer = writer
     this.#log = writer.replay
     this.#graph = graph
-    this.#journal = journal
   }
 
   run(options: Options): Effect.Effect<Outcome, unknown, unknown> {
@@ -162,6 +208,11 @@ class Go {
     })
   }
 
+  /** Whether another run of this process has the thread. */
+  get #runsHere() {
+    return runsOf(this.#journal, this.#writer.thread).length > 1
+  }
+
   get #root() {
     return this.#log.frames.get("") ?? emptyFrame()
   }
@@ -174,8 +225,16 @@ class Go {
   #start(options: Options, collisions: number): Effect.Effect<Start, unknown, unknown> {
     const { input, run: runKey, whenBusy = "reject" } = options
     const log = this.#log
-    const known = runKey !== undefined && (log.runs.has(runKey) || log.queue.some(({ run }) => run === runKey))
-    if (input === undefined || known) return this.#goOn()
+    if (input === undefined) return this.#goOn()
+    if (runKey !== undefined && isKnown(log, runKey)) {
+      const waiting = log.queue.find(({ run }) => run === runKey)
+      const ahead = waiting !== undefined || log.outcome !== "done"
+      if (whenBusy === "queue" && ahead && this.#runsHere) {
+        return Effect.succeed<Start>({ _tag: "Queued", seq: waiting?.seq ?? log.runSeq })
+      }
+      // One that is over does not go on with another.
+      return waiting === undefined && runKey !== log.runKey ? Effect.succeed<Start>({ _tag: "Rest" }) : this.#goOn()
+    }
     // What moves the thread while it is decided what to do with an input for it is taken in, and decided anew.
     const decided = this.#take(options, whenBusy)
     return whenBusy === "reject"
@@ -184,10 +243,10 @@ class Go {
           decided,
           (error): error is JournalConflict => error instanceof JournalConflict && collisions < Writer.maxCollisions,
           () =>
-            Effect.flatMap(this.#journal.read(this.#writer.thread, { after: log.head }), (between) => {
-              replay(log, between, this.#graph)
-              return this.#start(options, collisions + 1)
-            })
+            Effect.andThen(
+              this.#writer.catchUp,
+              Effect.suspend(() => this.#start(options, collisions + 1))
+            )
         )
   }
 
@@ -216,22 +275,40 @@ class Go {
       const { json } = yield* Effect.fromResult(startState(graph, input, true, standing?.state))
       const unfinished = !fresh && log.outcome !== "done"
       const same = unfinished && (runKey === undefined || runKey === log.runKey) && Equal.equals(json, log.input)
-      // The same input again, as after a crash, is not another one.
-      if (same) return yield* this.#goOn()
+      // The same input again, as after a crash, is not another one; behind a run that is alive it is.
+      if (same && !(whenBusy === "queue" && this.#runsHere)) return yield* this.#goOn()
       const named = runKey === undefined ? {} : { run: runKey }
       if (standing !== undefined) return yield* this.#begin({ input: json, run: runKey })
       if (whenBusy === "reject") {
         return yield* new ThreadBusy({ thread: this.#writer.thread, asks: Array.from(log.asks.keys()) })
       }
+      if (log.queue.length >= maxQueued) {
+        return yield* new ThreadBusy({ thread: this.#writer.thread, asks: [], queued: log.queue.length })
+      }
       yield* this.#writer.append([{ _tag: "InputQueued", graph: graph.shape, input: json, ...named }])
-      return { _tag: "Queued", seq: log.head } as const
+      const { head } = log
+      // Its process died before it took up what was queued: then this one does.
+      const [next] = log.queue
+      const left = next !== undefined && (log.outcome === "done" || log.outcome === "failed") && !this.#runsHere
+      const queued: Start = { _tag: "Queued", seq: head }
+      if (!left) return queued
+      // Another process may be quicker; then that one runs it.
+      return yield* Effect.catchIf(
+        this.#begin(next),
+        (error) => error instanceof JournalConflict,
+        () => Effect.as(this.#writer.catchUp, queued)
+      )
     })
   }
 
-  /** Starts a run on the state of the last committed step. */
-  #begin({ input, run, seq }: Omit<Queued, "seq"> & { readonly seq?: number }): Effect.Effect<Start, unknown, unknown> {
+  /** Starts a run on the state of the last committed step. A queued input that does not fit that state is refused. */
+  #begin(
+    { input, run, seq }: Omit<Queued, "seq"> & { readonly seq?: number },
+    before: ReadonlyArray<Entry> = []
+  ): Effect.Effect<Extract<Start, { readonly _tag: "Run" }>, unknown, unknown> {
     return Effect.gen({ self: this }, function* () {
       const { arrived, finished, state, step } = yield* this.#restored(true)
+      if (seq !== undefined) yield* this.#checkQueued(input, seq, state, before)
       const root = this.#root
       // Folded already; the new run begins from here.
       root.base = { state, step, finished, arrived }
@@ -239,19 +316,42 @@ class Go {
       const log = this.#log
       const graph = this.#graph.shape
       const changed = log.migration !== undefined || !Equal.equals(log.shape, graph)
-      yield* this.#writer.append([
-        {
-          _tag: "RunStarted",
-          ...(changed ? { graph } : {}),
-          input,
-          ...(run === undefined ? {} : { run }),
-          ...(seq === undefined ? {} : { queued: seq })
-        }
-      ])
-      log.migration = undefined
+      const uncertain = inFlight(log)
+      const started: Entry = {
+        _tag: "RunStarted",
+        ...(changed ? { graph } : {}),
+        input,
+        ...(run === undefined ? {} : { run }),
+        ...(seq === undefined ? {} : { queued: seq }),
+        ...(uncertain.length === 0 ? {} : { uncertain })
+      }
+      const [first = started, ...rest] = [...before, started]
+      yield* this.#writer.append([first, ...rest])
       return { _tag: "Run", frame: yield* this.#restored() } as const
     })
   }
+
+  readonly #checkQueued = Effect.fnUntraced(
+    { self: this },
+    function* (this: Go, input: Values, seq: number, state: Record_, before: ReadonlyArray<Entry>) {
+      const decoded = decodeUpdate(this.#graph, input)
+      const folded = Result.isFailure(decoded)
+        ? Result.fail(decoded.failure.join("; "))
+        : Result.mapError(
+            fold(this.#graph, state, [{ task: "start", node: "start", update: decoded.success }]),
+            ({ message }) => message
+          )
+      if (Result.isSuccess(folded)) return
+      const refused: Entry = { _tag: "InputRefused", queued: seq, message: folded.failure }
+      const [first = refused, ...rest] = [...before, refused]
+      yield* this.#writer.append([first, ...rest])
+      return yield* new NodeContractViolated({
+        node: "start",
+        part: `the input queued as entry ${seq}`,
+        issue: folded.failure
+      })
+    }
+  )
 
   /** Runs a frame to where the thread is at rest, and then what is queued behind it. */
   readonly #finish = Effect.fnUntraced({ self: this }, function* (this: Go, start: Frame): Effect.fn.Return<
@@ -259,31 +359,71 @@ class Go {
     unknown,
     unknown
   > {
-    const log = this.#log
     let frame = start
     let failure: Cause.Cause<unknown> | undefined
     while (true) {
       const { committed } = this.#run
       if (committed !== undefined) yield* committed(frame.state)
       const exit = yield* Effect.exit(this.#toRest(frame))
-      if (Exit.isFailure(exit)) {
-        if (!this.#endsRun(exit.cause)) return yield* exit
-        // A defect ends a run as an error does; an interruption leaves it unfinished.
-        yield* this.#writer.append([
-          { _tag: "RunFinished", outcome: "failed", error: describe(Cause.squash(exit.cause)) }
-        ])
-        failure ??= exit.cause
-      } else if (exit.value._tag === "Waiting") {
+      if (Exit.isSuccess(exit) && exit.value._tag === "Waiting") {
         return failure === undefined ? exit.value : yield* Effect.failCause(failure)
       }
-      const [next] = log.queue
-      if (next === undefined) {
+      if (Exit.isFailure(exit)) {
+        if (!this.#endsRun(exit.cause)) return yield* Effect.failCause(exit.cause)
+        failure ??= exit.cause
+      }
+      const next = yield* Effect.exit(this.#takeQueued(exit))
+      if (Exit.isFailure(next)) {
+        // What the run failed with is told also where its end could not be journaled.
+        return yield* Effect.failCause(failure === undefined ? next.cause : Cause.combine(failure, next.cause))
+      }
+      const { begun, refused } = next.value
+      failure ??= refused
+      if (begun === undefined) {
         return failure === undefined && Exit.isSuccess(exit) ? exit.value : yield* Effect.failCause(failure!)
       }
-      const begun = yield* this.#begin(next)
-      if (begun._tag === "Run") frame = begun.frame
+      frame = begun
     }
   })
+
+  /** Journals the end of a run and, at once with it, the beginning of the one that is queued behind it. */
+  readonly #takeQueued = Effect.fnUntraced(
+    { self: this },
+    function* (
+      this: Go,
+      exit: Exit.Exit<unknown, unknown>
+    ): Effect.fn.Return<
+      { readonly begun: Frame | undefined; readonly refused: Cause.Cause<unknown> | undefined },
+      unknown,
+      unknown
+    > {
+      const log = this.#log
+      // A defect ends a run as an error does; an interruption leaves it unfinished.
+      let ending: ReadonlyArray<Entry> = Exit.isFailure(exit)
+        ? [{ _tag: "RunFinished", outcome: "failed", error: describe(Cause.squash(exit.cause)) }]
+        : log.outcome === "done"
+          ? []
+          : [{ _tag: "RunFinished", outcome: "done" }]
+      let refused: Cause.Cause<unknown> | undefined
+      while (true) {
+        const [next] = log.queue
+        if (next === undefined) {
+          const [last] = ending
+          if (last === undefined) return { begun: undefined, refused }
+          yield* this.#writer.append([last])
+          // What was queued in this moment is taken up too.
+          ending = []
+          continue
+        }
+        const begun = yield* Effect.exit(this.#begin(next, ending))
+        if (Exit.isSuccess(begun)) return { begun: begun.value.frame, refused }
+        // One that is refused is out of the queue and does not hold up those behind it.
+        if (log.queue[0] === next) return yield* Effect.failCause(begun.cause)
+        refused ??= begun.cause
+        ending = []
+      }
+    }
+  )
 
   #endsRun(cause: Cause.Cause<unknown>): boolean {
     return !Cause.hasInterruptsOnly(cause) && !isJournalFailure(Cause.squash(cause), this.#writer.thread)
@@ -299,8 +439,7 @@ class Go {
     let frame = start
     while (true) {
       const now = yield* Clock.currentTimeMillis
-      const waited = log.waited + (log.waitingSince === undefined ? 0 : now - log.waitingSince)
-      const end = yield* runInTime(frame, this.#root.startedAt, waited).pipe(
+      const end = yield* runInTime(frame, this.#root.startedAt, waitedBy(log, now)).pipe(
         Effect.map(Option.some),
         Effect.catchIf(
           (error) => error instanceof Suspended,
@@ -308,7 +447,6 @@ class Go {
         )
       )
       if (Option.isSome(end)) {
-        if (this.#log.outcome !== "done") yield* this.#writer.append([{ _tag: "RunFinished", outcome: "done" }])
         return { _tag: "Done", state: end.value }
       }
       // Answers may have come in while siblings of the asking tasks were still at work.

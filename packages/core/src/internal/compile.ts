@@ -168,8 +168,8 @@ export const compile = (name: string, definition: Definition): Compiled => {
     channels: mapRecord(state, compileChannel),
     nodes: mapRecord(nodes, (node, key) => compileNode(node, policyOf(definition, key, node))),
     edges: mapRecord(definition.edges, compileEdge),
-    onError,
-    joins,
+    onError: bare(onError),
+    joins: bare(joins),
     joining: Object.keys(joins).length > 0,
     initial: mapRecord(state, (channel) => channel.initial),
     ephemeral: Object.keys(state).filter((channel) => state[channel]!.ephemeral),
@@ -183,6 +183,10 @@ export const compile = (name: string, definition: Definition): Compiled => {
   if (findings.length > 0) throw new GraphInvalid({ graph: name, findings })
   return graph
 }
+
+/** Without the names that every object has. */
+const bare = <A>(record: Readonly<Record<string, A>>): Readonly<Record<string, A>> =>
+  Object.assign(Object.create(null), record)
 
 const mapRecord = <A, B>(record: Readonly<Record<string, A>>, f: (value: A, key: string) => B): Record<string, B> =>
   Object.fromEntries(Object.entries(record).map(([key, value]) => [key, f(value, key)]))
@@ -256,6 +260,20 @@ const closure = (from: ReadonlyArray<string>, next: (name: string) => ReadonlyAr
 const violation = (node: string, part: string, issue: string) =>
   Result.fail(new NodeContractViolated({ node, part, issue }))
 
+/** JSON has one zero: what is folded must be what is read back. */
+const zeroed = (json: unknown): unknown => {
+  if (typeof json === "number") return json === 0 ? 0 : json
+  if (typeof json !== "object" || json === null) return json
+  let copy: Record<string, unknown> | Array<unknown> | undefined
+  for (const [key, value] of Object.entries(json)) {
+    const kept = zeroed(value)
+    if (Object.is(kept, value)) continue
+    copy ??= Array.isArray(json) ? json.slice() : { ...json }
+    Reflect.set(copy, key, kept)
+  }
+  return copy ?? json
+}
+
 /** Checks an update against the channels; encodes it when `journaled`. Pure. */
 export const encodeUpdate = (
   graph: Compiled,
@@ -283,9 +301,10 @@ export const encodeUpdate = (
     if (encoded !== undefined && Exit.isFailure(encoded)) {
       return violation(node, `channel "${name}"`, issueOf(encoded))
     }
-    const exit = encoded === undefined ? channel.check(value) : channel.plain ? encoded : channel.decode(encoded.value)
+    const kept = encoded === undefined ? undefined : zeroed(encoded.value)
+    const exit = kept === undefined ? channel.check(value) : channel.plain ? Exit.succeed(kept) : channel.decode(kept)
     if (Exit.isFailure(exit)) return violation(node, `channel "${name}"`, issueOf(exit))
-    if (encoded !== undefined) json[name] = encoded.value
+    if (kept !== undefined) json[name] = kept
     typed[name] = exit.value
   }
   return Result.succeed({ typed, json: journaled ? (json as Values) : undefined })

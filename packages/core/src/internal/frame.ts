@@ -3,23 +3,28 @@ import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import type * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
-import type { Entry } from "../Entry.ts"
-import { type ConcurrentUpdate, GraphChanged, type NodeContractViolated, type UnknownRoute } from "../Errors.ts"
+import type { Entry, TaskResult, Values } from "../Entry.ts"
+import { type ConcurrentUpdate, GraphChanged, type NodeContractViolated, type ReadFailure } from "../Errors.ts"
 import type { Live } from "../Event.ts"
 import type * as Task from "../Task.ts"
 import { type Compiled, decodeUpdate, encodeUpdate, type Record_ } from "./compile.ts"
 import type { Change, FrameLog, Replay, Standing } from "./replay.ts"
-import type { TaskResult, Values } from "../Entry.ts"
-import { type Arrived, type Finished, fold, foldOutside, type Plan, type TaskUpdate } from "./step.ts"
+import { type Arrived, type Finished, fold, foldPatch, type Plan, type RouteFailure, type TaskUpdate } from "./step.ts"
 
 /** The journal as a run uses it. */
 export interface RunJournal {
   readonly thread: string
+  /** The thread's name and its journal's id of it: another for each thread that was ever made under the name. */
+  readonly key: string
   readonly replay: Replay
   /** Succeeds with whether a snapshot is due. */
   readonly append: (entries: readonly [Entry, ...ReadonlyArray<Entry>]) => Effect.Effect<boolean, Task.JournalFailure>
+  /** Takes in what others wrote, and tells it. */
+  readonly catchUp: Effect.Effect<void, ReadFailure>
   /** Keeps a snapshot of the thread as it stands, if it can be cut there. */
   readonly snapshot: Effect.Effect<void>
+  /** Ends it: work that outlives its run writes nothing more. */
+  readonly close: Effect.Effect<void>
 }
 
 /** One go at advancing a thread, or a graph without one (`journal` undefined). */
@@ -43,7 +48,7 @@ export interface Frame {
   finished: ReadonlyArray<Finished> | undefined
   arrived: Arrived | undefined
   /** What comes next, where the commit of the last step has asked already. */
-  next: Result.Result<Plan, UnknownRoute> | undefined
+  next: Result.Result<Plan, RouteFailure> | undefined
 }
 
 /** A frame that begins with a state. */
@@ -64,14 +69,18 @@ export const startState = (
   graph: Compiled,
   input: unknown,
   journaled: boolean,
-  from: Record_ = graph.initial
+  from: Record_ = graph.initial,
+  /** Whether it begins a run, and is no change in the middle of one. */
+  begins = true
 ): Result.Result<{ readonly state: Record_; readonly json: Values }, ConcurrentUpdate | NodeContractViolated> =>
   Result.flatMap(encodeUpdate(graph, "start", input, journaled), ({ json, typed }) =>
-    Result.map(foldOutside(graph, from, { task: "start", node: "start", update: typed }), (state) => ({
+    Result.map(begins ? fold(graph, from, [toUpdate(typed)]) : foldPatch(graph, from, toUpdate(typed)), (state) => ({
       state,
       json: json ?? {}
     }))
   )
+
+const toUpdate = (update: Record_): TaskUpdate => ({ task: "start", node: "start", update })
 
 /** A frame as its journal left it. */
 export const restore = (
@@ -110,7 +119,7 @@ const applyChange = (
     updates.push({ task, node, update: decoded.success })
   }
   const folded =
-    change._tag === "Step" ? fold(graph, standing.state, updates) : foldOutside(graph, standing.state, updates[0]!)
+    change._tag === "Patch" ? foldPatch(graph, standing.state, updates[0]!) : fold(graph, standing.state, updates)
   if (Result.isFailure(folded)) return Result.fail([folded.failure.message])
   const state = folded.success
   if (change._tag === "Step") {
@@ -138,7 +147,7 @@ const shapeDifferences = (log: FrameLog, graph: Compiled, resting: boolean): Rea
   const shape = log.shape!
   const differences: Array<string> = []
   if (shape.name !== graph.name) differences.push(`it was started with graph "${shape.name}"`)
-  const nodes = new Set<string>(Array.from(log.pending.values(), ({ node }) => node))
+  const nodes = new Set<string>(resting ? [] : Array.from(log.pending.values(), ({ node }) => node))
   const last = log.changes.findLast((change) => change._tag !== "Patch" || change.node !== undefined)
   if (!resting) {
     if (last?._tag === "Step") for (const { node } of last.results) nodes.add(node)

@@ -23,10 +23,16 @@ export const place = (entries: ReadonlyArray<Entry>, head: number, at: number): 
   entries.map((entry, index) => ({ seq: head + index + 1, at, entry }))
 
 /** The entries that a fork begins with after its prefix. */
-export const forked = (from: string, at: number, patch: Patch | undefined): readonly [Entry, ...Array<Entry>] => [
-  { _tag: "Forked", from, at },
-  ...(patch === undefined ? [] : [{ _tag: "Patched" as const, ...patch }])
-]
+export const forked = (from: string, at: number, patch: Patch | undefined): readonly [Entry, ...Array<Entry>] => {
+  const origin: Entry = { _tag: "Forked", from, at }
+  if (patch === undefined) return [origin]
+  const { graph, ...patched } = patch
+  return [
+    origin,
+    ...(graph === undefined ? [] : [{ _tag: "Migrated" as const, graph }]),
+    { _tag: "Patched", ...patched }
+  ]
+}
 
 /** Why entries cannot be a thread, if they cannot. */
 export const restoreIssue = (

@@ -18,6 +18,8 @@ interface Kept {
   snapshot: (Snapshot & { readonly size: number; readonly bytes: number }) | undefined
   removed: boolean
   readonly waiting: Set<() => void>
+  /** How many inputs queue behind the run. */
+  queued: number
 }
 
 export interface Options {
@@ -69,7 +71,8 @@ export const make = ({ ephemeral, snapshots }: Options): Journal["Service"] => {
     bytes: 0,
     snapshot: undefined,
     removed: false,
-    waiting: new Set()
+    waiting: new Set(),
+    queued: 0
   })
 
   const wake = (kept: Kept) => {
@@ -86,8 +89,11 @@ export const make = ({ ephemeral, snapshots }: Options): Journal["Service"] => {
 
   const push = (kept: Kept, written: ReadonlyArray<Sequenced>, updatedAt: number) => {
     for (const sequenced of written) {
+      const { entry } = sequenced
       kept.entries.push(sequenced)
-      kept.bytes += roughSize(sequenced.entry)
+      kept.bytes += roughSize(entry)
+      if (entry._tag === "InputQueued") kept.queued++
+      if (entry._tag === "InputRefused" || (entry._tag === "RunStarted" && entry.queued !== undefined)) kept.queued--
     }
     const entries = written.map(({ entry }) => entry)
     kept.info = {
@@ -102,7 +108,8 @@ export const make = ({ ephemeral, snapshots }: Options): Journal["Service"] => {
   /** After everything that a thread's status depends on. */
   const settle = (kept: Kept) => {
     threads.set(kept.info.thread, kept)
-    if (ephemeral && (kept.info.status === "done" || kept.info.status === "failed")) drop(kept)
+    const ended = kept.info.status === "done" || kept.info.status === "failed"
+    if (ephemeral && ended && kept.queued === 0) drop(kept)
     else if (kept.waiting.size > 0) wake(kept)
   }
 
@@ -181,6 +188,8 @@ export const make = ({ ephemeral, snapshots }: Options): Journal["Service"] => {
               if (kept.info.head > from) return Effect.succeed(kept.entries.slice(from, from + page))
               if (kept.removed) return Effect.fail(new ThreadNotFound({ thread }))
               const changed = Effect.callback<void>((resume) => {
+                // The fiber may have yielded since it looked.
+                if (kept.info.head > from || kept.removed) return resume(Effect.void)
                 const wakeUp = () => resume(Effect.void)
                 kept.waiting.add(wakeUp)
                 return Effect.sync(() => kept.waiting.delete(wakeUp))

@@ -7,24 +7,25 @@ import * as Predicate from "effect/Predicate"
 type Fields = Readonly<Record<string, unknown>>
 
 /** The fields of a part besides its type and options, in the schema's order. */
-const partFields: Readonly<Record<string, ReadonlyArray<readonly [name: string, type: "string" | "boolean" | "json"]>>> =
-  {
-    text: [["text", "string"]],
-    reasoning: [["text", "string"]],
-    "tool-call": [
-      ["id", "string"],
-      ["name", "string"],
-      ["params", "json"],
-      ["providerExecuted", "boolean"]
-    ],
-    "tool-result": [
-      ["id", "string"],
-      ["name", "string"],
-      ["isFailure", "boolean"],
-      ["result", "json"],
-      ["providerExecuted", "boolean"]
-    ]
-  }
+const partFields: Readonly<
+  Record<string, ReadonlyArray<readonly [name: string, type: "string" | "boolean" | "json"]>>
+> = {
+  text: [["text", "string"]],
+  reasoning: [["text", "string"]],
+  "tool-call": [
+    ["id", "string"],
+    ["name", "string"],
+    ["params", "json"],
+    ["providerExecuted", "boolean"]
+  ],
+  "tool-result": [
+    ["id", "string"],
+    ["name", "string"],
+    ["isFailure", "boolean"],
+    ["result", "json"],
+    ["providerExecuted", "boolean"]
+  ]
+}
 
 const roleParts: Readonly<Record<string, ReadonlyArray<string>>> = {
   user: ["text"],

@@ -39,9 +39,10 @@ export const keepWarm = (
   journal: Journal["Service"],
   thread: string,
   graph: Compiled,
-  { id, log }: Opened
+  opened: Opened
 ): Effect.Effect<void> =>
   Effect.map(Effect.service(WarmThreads), (bound) => {
+    const { id, log } = opened
     if (id === undefined || bound < 1) return
     let threads = held.get(journal)
     if (threads === undefined) {
@@ -68,7 +69,9 @@ export const open = Effect.fnUntraced(function* (
   const { head, id } = yield* journal.info(thread)
   const warm = takeWarm(journal, thread, graph)
   if (warm !== undefined && warm.id === id && warm.log.head <= head) {
-    if (warm.log.head < head) replay(warm.log, yield* journal.read(thread, { after: warm.log.head }), graph)
+    if (warm.log.head < head) replay(warm.log, yield* journal.read(thread, { after: warm.log.head }), warm.graph)
+    // Only looked at: the next run finds it where it was.
+    if (graph === undefined) yield* keepWarm(journal, thread, warm.graph, warm)
     return warm
   }
   return { id, log: yield* fold(journal, thread, graph, head) }

@@ -31,6 +31,8 @@ export interface FrameLog {
   shape: GraphShape | undefined
   /** When its run began, milliseconds since the epoch. */
   startedAt: number
+  /** How long the thread's run had waited for answers by then, in milliseconds. */
+  waitedBefore: number
   /** What a run has folded already; the changes come after it. */
   base: Standing | undefined
   readonly changes: Array<Change>
@@ -38,11 +40,20 @@ export interface FrameLog {
   readonly pending: Map<string, TaskResult>
   /** Facts of tasks of the step under way, by task and key. */
   readonly recorded: Map<string, Schema.Json>
-  readonly intended: Set<string>
-  /** The asks of tasks of the step under way, in the order in which they were opened. */
-  readonly opened: Array<OpenAsk>
+  readonly intended: Map<string, Intended>
+  /** The asks of tasks of the step under way by task, in the order in which they were opened. */
+  readonly opened: Map<string, Array<OpenAsk>>
   /** The ids of asks of the step under way that were closed; none is used again. */
   readonly closed: Set<string>
+  /** The paths of the frames right inside. */
+  readonly inside: Set<string>
+}
+
+/** A call that was begun. */
+export interface Intended {
+  readonly step: number
+  readonly task: string
+  readonly key: string
 }
 
 /** An input that waits for the runs before it. */
@@ -60,9 +71,10 @@ export interface Replay {
   /** Asks whose deadline passed. */
   readonly expired: Set<string>
   readonly queue: Array<Queued>
-  /** The input of the last run, and the keys of all runs. */
+  /** The input of the last run, its key and its entry, and the keys of the runs before. */
   input: Values | undefined
   runKey: string | undefined
+  runSeq: number
   readonly runs: Set<string>
   outcome: "unfinished" | "done" | "failed" | "waiting"
   /** How long the run waited for answers, and since when it does, in milliseconds. */
@@ -79,10 +91,11 @@ export interface Replay {
 /** The graph that a replay is for: how its entries are read. */
 export interface Reader {
   readonly shape: GraphShape
+  readonly onError: Readonly<Record<string, string>>
   readonly migrate: Migrate | undefined
 }
 
-export const factKey = (task: string, key: string) => `${task}\u0000${key}`
+export const factKey = (task: string, key: string, item = "") => `${task}\u0000${key}\u0000${item}`
 
 /** Where the graph runs that is the `count`-th one inside a task. */
 export const framePath = (path: string, task: string, step: number, count = 1) =>
@@ -91,13 +104,15 @@ export const framePath = (path: string, task: string, step: number, count = 1) =
 export const emptyFrame = (shape?: GraphShape): FrameLog => ({
   shape,
   startedAt: 0,
+  waitedBefore: 0,
   base: undefined,
   changes: [],
   pending: new Map(),
   recorded: new Map(),
-  intended: new Set(),
-  opened: [],
-  closed: new Set()
+  intended: new Map(),
+  opened: new Map(),
+  closed: new Set(),
+  inside: new Set()
 })
 
 export const emptyReplay = (): Replay => ({
@@ -109,6 +124,7 @@ export const emptyReplay = (): Replay => ({
   queue: [],
   input: undefined,
   runKey: undefined,
+  runSeq: 0,
   runs: new Set(),
   outcome: "unfinished",
   waited: 0,
@@ -123,6 +139,7 @@ const frameAt = (replay: Replay, path: string, shape?: GraphShape): FrameLog => 
   if (frame === undefined) {
     frame = emptyFrame(shape)
     replay.frames.set(path, frame)
+    if (path !== "") frameAround(replay, path)?.inside.add(path)
   }
   return frame
 }
@@ -135,21 +152,33 @@ const closeAsk = (replay: Replay, ask: string): void => {
 
 /** Forgets the asks of a frame: their tasks are done, or will not be gone on with. */
 const closeAsks = (replay: Replay, frame: FrameLog): void => {
-  if (frame.opened.length === 0 && frame.closed.size === 0) return
-  for (const { ask } of frame.opened) {
-    closeAsk(replay, ask)
-  }
-  frame.opened.length = 0
+  if (frame.opened.size === 0 && frame.closed.size === 0) return
+  for (const asks of frame.opened.values()) for (const { ask } of asks) closeAsk(replay, ask)
+  frame.opened.clear()
   frame.closed.clear()
 }
 
+/** The frame around another, as far as it is known. Names of tasks may have the signs of a path in them. */
+const frameAround = (replay: Replay, path: string): FrameLog | undefined => {
+  for (let end = path.lastIndexOf("/", path.length - 2); end >= 0; end = path.lastIndexOf("/", end - 1)) {
+    const around = replay.frames.get(path.slice(0, end + 1))
+    if (around !== undefined) return around
+    if (end === 0) break
+  }
+  return replay.frames.get("")
+}
+
 /** Forgets the frames inside another: what ran there is folded into updates, or will not be gone on with. */
-const closeInside = (replay: Replay, isInside: (path: string) => boolean): void => {
-  for (const [path, frame] of replay.frames) {
-    if (!isInside(path)) continue
-    closeAsks(replay, frame)
+const closeInside = (replay: Replay, frame: FrameLog): void => {
+  if (frame.inside.size === 0) return
+  for (const path of frame.inside) {
+    const inner = replay.frames.get(path)
+    if (inner === undefined) continue
+    closeInside(replay, inner)
+    closeAsks(replay, inner)
     replay.frames.delete(path)
   }
+  frame.inside.clear()
 }
 
 /** Forgets a step under way; `facts` of its tasks stay where a call may have been made. */
@@ -162,11 +191,47 @@ const abandonStep = (replay: Replay, frame: FrameLog, facts: "forget" | "keep"):
   closeAsks(replay, frame)
 }
 
-// Come from outside while a run waits; it goes on with what its own process writes next.
-const outside = new Set<Entry["_tag"]>(["AskAnswered", "InputQueued", "Forked"])
+// Comes from outside while a run waits; it goes on with what its own process writes next.
+const isOutside = (entry: Entry): boolean =>
+  entry._tag === "AskAnswered" ||
+  entry._tag === "InputQueued" ||
+  entry._tag === "Forked" ||
+  entry._tag === "Migrated" ||
+  (entry._tag === "Patched" && entry.node === undefined)
+
+/** How long the run has waited for answers by now, in milliseconds. */
+export const waitedBy = ({ waited, waitingSince }: Replay, now: number): number =>
+  waited + (waitingSince === undefined ? 0 : now - waitingSince)
+
+/** Of how many runs a thread knows the names: the last ones. */
+export const maxRuns = 1024
+
+const remember = (runs: Set<string>, run: string): void => {
+  runs.delete(run)
+  runs.add(run)
+  if (runs.size <= maxRuns) return
+  const [oldest] = runs
+  runs.delete(oldest!)
+}
+
+const unqueue = (replay: Replay, seq: number): void => {
+  const index = replay.queue.findIndex((queued) => queued.seq === seq)
+  if (index >= 0) replay.queue.splice(index, 1)
+}
+
+/** A run that begins in the middle of another has the time of a run. */
+const restartClock = (replay: Replay, at: number): void => {
+  frameAt(replay, "")
+  for (const frame of replay.frames.values()) {
+    frame.startedAt = at
+    frame.waitedBefore = 0
+  }
+  replay.waited = 0
+  if (replay.waitingSince !== undefined) replay.waitingSince = at
+}
 
 const apply = (replay: Replay, { at, entry, seq }: Sequenced): void => {
-  if (replay.waitingSince !== undefined && !outside.has(entry._tag)) {
+  if (replay.waitingSince !== undefined && !isOutside(entry)) {
     replay.waited += at - replay.waitingSince
     replay.waitingSince = undefined
   }
@@ -179,17 +244,18 @@ const apply = (replay: Replay, { at, entry, seq }: Sequenced): void => {
       frame.startedAt = at
       replay.waited = 0
       abandonStep(replay, frame, "forget")
-      closeInside(replay, (path) => path !== "")
+      closeInside(replay, frame)
       frame.changes.push({ _tag: "Input", input: entry.input })
       replay.input = entry.input
       replay.runKey = entry.run
-      if (entry.run !== undefined) replay.runs.add(entry.run)
-      if (entry.queued !== undefined) {
-        const index = replay.queue.findIndex((queued) => queued.seq === entry.queued)
-        if (index >= 0) replay.queue.splice(index, 1)
-      }
+      replay.runSeq = seq
+      if (entry.run !== undefined) remember(replay.runs, entry.run)
+      if (entry.queued !== undefined) unqueue(replay, entry.queued)
       return
     }
+    case "InputRefused":
+      unqueue(replay, entry.queued)
+      return
     case "InputQueued":
       replay.queue.push({ seq, input: entry.input, run: entry.run })
       return
@@ -200,6 +266,7 @@ const apply = (replay: Replay, { at, entry, seq }: Sequenced): void => {
     case "FrameStarted": {
       const frame = frameAt(replay, entry.path, entry.graph)
       frame.startedAt = at
+      frame.waitedBefore = replay.waited
       frame.changes.push({ _tag: "Input", input: entry.input })
       return
     }
@@ -217,81 +284,90 @@ const apply = (replay: Replay, { at, entry, seq }: Sequenced): void => {
       frame.changes.push({ _tag: "Step", step: entry.step, results, arrived: entry.arrived })
       abandonStep(replay, frame, "forget")
       // What ran inside the tasks of this step is folded into their updates now.
-      if (replay.frames.size > 1) {
-        const inside = entry.tasks.map((task) => framePath(entry.path, task, entry.step).slice(0, -1))
-        closeInside(replay, (path) =>
-          inside.some((prefix) => path.startsWith(`${prefix}/`) || path.startsWith(`${prefix}#`))
-        )
-      }
+      closeInside(replay, frame)
       return
     }
     case "Intent": {
       const frame = frameAt(replay, entry.path)
-      frame.intended.add(factKey(entry.task, entry.key))
+      const { key, step, task } = entry
+      frame.intended.set(factKey(task, key, entry.item), { step, task, key })
       // An answer to "was it made?" was about the call before this one.
-      const stale = frame.opened.findIndex((open) => isUncertain(open, entry.task, entry.key))
+      const asks = frame.opened.get(task)
+      const stale = asks === undefined ? -1 : asks.findIndex((open) => isUncertain(open, key))
       if (stale >= 0) {
-        const [open] = frame.opened.splice(stale, 1)
+        const [open] = asks!.splice(stale, 1)
         closeAsk(replay, open!.ask)
         frame.closed.add(open!.ask)
       }
       return
     }
     case "Recorded":
-      frameAt(replay, entry.path).recorded.set(factKey(entry.task, entry.key), entry.value)
+      frameAt(replay, entry.path).recorded.set(factKey(entry.task, entry.key, entry.item), entry.value)
       return
     case "AskOpened":
       replay.asks.set(entry.ask, entry)
-      frameAt(replay, entry.path).opened.push(entry)
+      const { opened } = frameAt(replay, entry.path)
+      const asks = opened.get(entry.task)
+      if (asks === undefined) opened.set(entry.task, [entry])
+      else asks.push(entry)
       return
     case "AskAnswered":
       replay.asks.delete(entry.ask)
       replay.answers.set(entry.ask, entry.value)
       return
     case "AskExpired":
-      replay.asks.delete(entry.ask)
-      replay.expired.add(entry.ask)
+      // One that was answered in time stays answered.
+      if (replay.asks.delete(entry.ask)) replay.expired.add(entry.ask)
       return
     case "Patched":
       // The state has changed under the step under way, so its tasks are planned anew.
       abandonStep(replay, frameAt(replay, ""), "keep")
-      closeInside(replay, (path) => path !== "")
+      closeInside(replay, frameAt(replay, ""))
       frameAt(replay, "").changes.push({ _tag: "Patch", updates: entry.updates, node: entry.node })
+      if (entry.node !== undefined) restartClock(replay, at)
       return
     case "RunFinished":
       if (entry.outcome === "waiting") replay.waitingSince = at
       return
-    case "TaskFailed":
     case "Forked":
+      restartClock(replay, at)
+      return
+    case "TaskFailed":
       return
   }
 }
 
-const isUncertain = ({ kind, question, task }: OpenAsk, ofTask: string, key: string): boolean =>
-  kind === "uncertain" &&
-  task === ofTask &&
-  typeof question === "object" &&
-  question !== null &&
-  "key" in question &&
-  question.key === key
+const isUncertain = ({ kind, question }: OpenAsk, key: string): boolean =>
+  kind === "uncertain" && typeof question === "object" && question !== null && "key" in question && question.key === key
 
 const readAs = (replay: Replay, reader: Reader, entry: Entry): Entry => {
   if (entry._tag === "Migrated" || (entry._tag === "RunStarted" && entry.graph !== undefined)) {
     replay.migration = migrationOf(reader, entry.graph)
   }
   const migration = entry._tag === "InputQueued" ? migrationOf(reader, entry.graph) : replay.migration
-  return migration === undefined ? entry : upcast(migration, reader.shape, entry)
+  return migration === undefined ? entry : upcast(migration, reader, entry)
 }
 
 const migrationOf = ({ migrate, shape }: Reader, stored: GraphShape | undefined): Migration | undefined =>
   migrate === undefined || stored === undefined || Equal.equals(stored, shape) ? undefined : migrate(stored)
 
-/** Folds more entries into a replay; with a reader, in the form of its graph. */
+/** Whether from this entry on the entries have the form of the graph that it names. */
+const namesShape = (entry: Entry): boolean =>
+  entry._tag === "Migrated" || (entry._tag === "RunStarted" && entry.graph !== undefined)
+
+/** Folds more entries into a replay; with a reader, in the form of its graph. Without one they are of its form already. */
 export const replay = (into: Replay, entries: ReadonlyArray<Sequenced>, reader?: Reader): Replay => {
   for (const sequenced of entries) {
     const entry = reader?.migrate === undefined ? sequenced.entry : readAs(into, reader, sequenced.entry)
+    if (into.migration !== undefined && reader === undefined && namesShape(entry)) into.migration = undefined
     apply(into, entry === sequenced.entry ? sequenced : { ...sequenced, entry })
     into.head = sequenced.seq
   }
   return into
 }
+
+/** The calls that were begun in the step under way, also of graphs inside, and of which no result is known. */
+export const inFlight = (log: Replay): ReadonlyArray<Intended & { readonly path: string }> =>
+  Array.from(log.frames).flatMap(([path, { intended, recorded }]) =>
+    Array.from(intended).flatMap(([fact, call]) => (recorded.has(fact) ? [] : [{ path, ...call }]))
+  )

@@ -25,7 +25,7 @@ import {
   startState,
   toFinished
 } from "./frame.ts"
-import { emptyFrame } from "./replay.ts"
+import { emptyFrame, waitedBy } from "./replay.ts"
 import { type Finished, fold, plan, type Ready } from "./step.ts"
 import { RunningTask } from "./task.ts"
 
@@ -72,7 +72,9 @@ export const runNested = Effect.fnUntraced(function* (
   const { journal } = run
   const log = journal?.replay.frames.get(path)
   if (log !== undefined) {
-    return yield* runInTime(yield* Effect.fromResult(restore(run, graph, path, log)), log.startedAt)
+    const frame = yield* Effect.fromResult(restore(run, graph, path, log))
+    const waited = waitedBy(journal!.replay, yield* Clock.currentTimeMillis) - log.waitedBefore
+    return yield* runInTime(frame, log.startedAt, waited)
   }
   const { json, state } = yield* Effect.fromResult(startState(graph, input, journal !== undefined))
   if (journal === undefined) return yield* runInTime(startFrame(run, graph, path, emptyFrame(), state))
@@ -143,11 +145,11 @@ const conclude = (frame: Frame, ends: ReadonlyArray<TaskEnd>): Effect.Effect<Rec
   return Effect.flatMap(told === undefined ? commited : Effect.andThen(commited, told), () => advance(frame))
 }
 
-const commit = (frame: Frame, journal: RunJournal, ends: ReadonlyArray<TaskDone>) => {
+const commit = (frame: Frame, journal: RunJournal, done: ReadonlyArray<TaskDone>) => {
   const { arrived, finished, graph, log, path, state, step } = frame
   const tasks: Array<string> = []
   const results: Array<TaskResult> = []
-  for (const { result, task } of ends) {
+  for (const { result, task } of done) {
     tasks.push(task)
     if (!log.pending.has(task)) results.push(result)
   }
@@ -161,7 +163,8 @@ const commit = (frame: Frame, journal: RunJournal, ends: ReadonlyArray<TaskDone>
   }
   frame.next = plan(graph, state, finished, arrived)
   // The last step of a thread and its end are one append.
-  const last = path === "" && Result.isSuccess(frame.next) && frame.next.success.ready.length === 0
+  const ends = Result.isSuccess(frame.next) && frame.next.success.ready.length === 0
+  const last = path === "" && ends && journal.replay.queue.length === 0
   return Effect.flatMap(
     journal.append(last ? [committed, { _tag: "RunFinished", outcome: "done" }] : [committed]),
     (snapshotDue) => {
@@ -272,8 +275,16 @@ const settle = (
     // The last result of a step goes into its commit; only if there will be none, it stands on its own.
     return journal === undefined || (end._tag === "Result" && !others && progress.whole)
       ? Effect.succeed(end)
-      : Effect.as(journalEnds(frame, journal, [end]), end)
+      : Effect.as(told(frame, end, journalEnds(frame, journal, [end])), end)
   })
+
+/** What a task failed with is told also where its end could not be journaled. */
+const told = (frame: Frame, end: TaskEnd, journaled: Effect.Effect<void, Task.JournalFailure>) =>
+  end._tag !== "Failed"
+    ? journaled
+    : Effect.catchCause(journaled, (cause) =>
+        Effect.failCause(Cause.combine(placed(frame, end) as Cause.Cause<Task.JournalFailure>, cause))
+      )
 
 /** Journals ends of tasks whose step has others that run, or will not be committed. */
 const journalEnds = (frame: Frame, journal: RunJournal, ends: ReadonlyArray<TaskEnd>) => {

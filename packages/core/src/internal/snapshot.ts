@@ -31,6 +31,7 @@ const Cut = Schema.Struct({
   outcome: Schema.Literals(["unfinished", "done", "failed"]),
   input: Schema.optionalKey(Values),
   runKey: Schema.optionalKey(Schema.String),
+  runSeq: Schema.Int,
   runs: Schema.Array(Schema.String),
   queue: Schema.Array(Schema.Struct({ seq: Schema.Int, input: Values, run: Schema.optionalKey(Schema.String) }))
 })
@@ -47,7 +48,7 @@ export const cut = (graph: Compiled, log: Replay): Snapshot | undefined => {
     frame.pending.size === 0 &&
     frame.recorded.size === 0 &&
     frame.intended.size === 0 &&
-    frame.opened.length === 0
+    frame.opened.size === 0
   if (!clean || log.migration !== undefined || !Equal.equals(frame.shape, graph.shape)) return undefined
   const state = encodeState(graph, base.state)
   if (Result.isFailure(state)) return undefined
@@ -73,6 +74,7 @@ export const cut = (graph: Compiled, log: Replay): Snapshot | undefined => {
     outcome: log.outcome,
     ...(log.input === undefined ? {} : { input: log.input }),
     ...(log.runKey === undefined ? {} : { runKey: log.runKey }),
+    runSeq: log.runSeq,
     runs: Array.from(log.runs),
     queue: log.queue.map(({ input, run, seq }) => ({ seq, input, ...(run === undefined ? {} : { run }) }))
   }
@@ -110,6 +112,7 @@ export const open = (snapshot: Snapshot, graph: Compiled | undefined): Replay | 
   log.outcome = cut.outcome
   log.input = cut.input
   log.runKey = cut.runKey
+  log.runSeq = cut.runSeq
   for (const run of cut.runs) log.runs.add(run)
   log.queue.push(...cut.queue.map(({ input, run, seq }) => ({ seq, input, run })))
   return log

@@ -2,6 +2,7 @@
 import * as Result from "effect/Result"
 import { ConcurrentUpdate, NodeContractViolated, UnknownRoute } from "../Errors.ts"
 import type { Choice, Compiled, Record_ } from "./compile.ts"
+import { append, copyOf } from "./list.ts"
 
 /** A task that is ready to run. */
 export interface Ready {
@@ -32,6 +33,17 @@ export interface Plan {
 
 const end: Plan = { ready: [], arrived: undefined }
 
+/** A route that leads nowhere, or that failed. */
+export type RouteFailure = UnknownRoute | NodeContractViolated
+
+const choose = (graph: Compiled, from: string, state: Record_): Result.Result<Choice, RouteFailure> => {
+  try {
+    return Result.succeed(graph.edges[from]!.choose(state))
+  } catch (error) {
+    return Result.fail(new NodeContractViolated({ node: from, part: "the route after it", issue: String(error) }))
+  }
+}
+
 const unknown = (graph: Compiled, node: string, target: unknown) =>
   new UnknownRoute({ node, target: String(target), known: Object.keys(graph.nodes) })
 
@@ -45,11 +57,13 @@ export const plan = (
   state: Record_,
   finished: ReadonlyArray<Finished> | undefined,
   arrived: Arrived | undefined
-): Result.Result<Plan, UnknownRoute> => {
+): Result.Result<Plan, RouteFailure> => {
   // One task that leads to one other, or to the end: no bookkeeping.
   if (!graph.joining && (finished === undefined || (finished.length === 1 && finished[0]!.failure === undefined))) {
     const from = finished === undefined ? "start" : finished[0]!.node
-    const choice = graph.edges[from]!.choose(state)
+    const chosen = choose(graph, from, state)
+    if (Result.isFailure(chosen)) return Result.fail(chosen.failure)
+    const choice = chosen.success
     if (choice === "end") return Result.succeed(end)
     if (typeof choice === "string") {
       if (!Object.hasOwn(graph.nodes, choice)) return Result.fail(unknown(graph, from, choice))
@@ -65,7 +79,7 @@ export const plan = (
   return failure === undefined ? Result.succeed(planner.result()) : Result.fail(failure)
 }
 
-const firstFailure = <A>(items: ReadonlyArray<A>, f: (item: A) => UnknownRoute | undefined) => {
+const firstFailure = <A>(items: ReadonlyArray<A>, f: (item: A) => RouteFailure | undefined) => {
   for (const item of items) {
     const failure = f(item)
     if (failure !== undefined) return failure
@@ -73,11 +87,28 @@ const firstFailure = <A>(items: ReadonlyArray<A>, f: (item: A) => UnknownRoute |
   return undefined
 }
 
+/** The nodes that a node can lead to, at any length. */
+const reachable = (graph: Compiled, from: string): Set<string> => {
+  const all = Object.keys(graph.nodes)
+  const seen = new Set<string>()
+  const next = [from]
+  for (let name = next.pop(); name !== undefined; name = next.pop()) {
+    for (const target of graph.edges[name]?.targets ?? all) {
+      if (target === "end" || seen.has(target)) continue
+      seen.add(target)
+      next.push(target)
+    }
+  }
+  return seen
+}
+
 class Planner {
   readonly #graph: Compiled
   readonly #state: Record_
   readonly #ready = new Map<string, Ready>()
   readonly #followed = new Set<string>()
+  readonly #counts = new Map<string, number>()
+  readonly #arrivals = new Set<string>()
   readonly #arrived: Map<string, ReadonlyArray<string>>
 
   constructor(graph: Compiled, state: Record_, arrived: Arrived | undefined) {
@@ -86,24 +117,37 @@ class Planner {
     this.#arrived = new Map(Object.entries(arrived ?? {}))
   }
 
-  after({ failure, node, task }: Finished): UnknownRoute | undefined {
+  after({ failure, node, task }: Finished): RouteFailure | undefined {
     return failure === undefined ? this.follow(node) : this.#route(task, node, failure)
   }
 
-  follow(from: string): UnknownRoute | undefined {
+  follow(from: string): RouteFailure | undefined {
     if (this.#followed.has(from)) return undefined
     this.#followed.add(from)
-    return this.#go(from, this.#graph.edges[from]!.choose(this.#state))
+    const chosen = choose(this.#graph, from, this.#state)
+    return Result.isFailure(chosen) ? chosen.failure : this.#go(from, chosen.success)
   }
 
   result(): Plan {
     // What a join still waits for cannot come any more: it runs with what arrived, so that no branch is lost.
     if (this.#ready.size === 0) {
-      for (const target of Array.from(this.#arrived.keys())) this.#add(target)
-      this.#arrived.clear()
+      for (const target of this.#hopeless()) {
+        this.#add(target)
+        this.#arrived.delete(target)
+      }
     }
     const arrived = this.#arrived.size === 0 ? undefined : Object.fromEntries(this.#arrived)
     return { ready: Array.from(this.#ready.values()), arrived }
+  }
+
+  /** The joins to which no other join that waits can still lead; where they wait in a circle, the first. */
+  #hopeless(): ReadonlyArray<string> {
+    const waiting = Array.from(this.#arrived.keys())
+    if (waiting.length < 2) return waiting
+    const free = waiting.filter((target) =>
+      waiting.every((other) => other === target || !reachable(this.#graph, other).has(target))
+    )
+    return free.length > 0 ? free : waiting.slice(0, 1)
   }
 
   #add(target: string, rescues?: string) {
@@ -113,11 +157,14 @@ class Planner {
   // Two items with one key would share a name in the journal; a count tells them apart.
   #freeName(base: string): string {
     let name = `${base}]`
-    for (let count = 2; this.#ready.has(name); count++) name = `${base}#${count}]`
+    for (let count = this.#counts.get(base) ?? 2; this.#ready.has(name); count++) {
+      name = `${base}#${count}]`
+      this.#counts.set(base, count + 1)
+    }
     return name
   }
 
-  #go(from: string, choice: Choice): UnknownRoute | undefined {
+  #go(from: string, choice: Choice): RouteFailure | undefined {
     if (typeof choice === "string") return this.#goTo(from, choice)
     if (Array.isArray(choice)) return firstFailure(choice as ReadonlyArray<string>, (target) => this.#go(from, target))
     const graph = this.#graph
@@ -132,7 +179,7 @@ class Planner {
     return undefined
   }
 
-  #goTo(from: string, target: string, rescues?: string): UnknownRoute | undefined {
+  #goTo(from: string, target: string, rescues?: string): RouteFailure | undefined {
     if (target === "end") return undefined
     if (!Object.hasOwn(this.#graph.nodes, target)) return unknown(this.#graph, from, target)
     const joined = this.#graph.joins[target]
@@ -140,6 +187,10 @@ class Planner {
       this.#add(target, rescues)
       return undefined
     }
+    // By an edge and by an error route of the same node, from the same step, it is one arrival.
+    const arrival = `${from}\u0000${target}`
+    if (this.#arrivals.has(arrival)) return undefined
+    this.#arrivals.add(arrival)
     const before = this.#arrived.get(target) ?? []
     const now = before.includes(from) ? before : [...before, from]
     if (joined.every((name) => now.includes(name))) {
@@ -150,7 +201,7 @@ class Planner {
   }
 
   // A target that takes the error runs once per error, one that takes the state once.
-  #route(task: string, node: string, failure: NonNullable<Finished["failure"]>): UnknownRoute | undefined {
+  #route(task: string, node: string, failure: NonNullable<Finished["failure"]>): RouteFailure | undefined {
     const target = this.#graph.onError[failure.tag] ?? "end"
     if (target === "end") return undefined
     if (!this.#graph.nodes[target]!.accepts(failure.error)) return this.#goTo(node, target, failure.tag)
@@ -167,17 +218,17 @@ export interface TaskUpdate {
   readonly update: Record_
 }
 
-/** Folds what was made from outside (an input, a patch) into the state. */
-export const foldOutside = (graph: Compiled, state: Record_, update: TaskUpdate) =>
-  foldInto({ ...state }, graph, [update])
+/** Folds a change in the middle of a step into the state. */
+export const foldPatch = (graph: Compiled, state: Record_, update: TaskUpdate) =>
+  foldInto(copyOf(state), graph, [update])
 
-/** Folds the updates of a step into the state, in the order given. What does not outlive a step starts anew. */
+/** Folds the updates of a step, or an input, into the state, in the order given. What does not outlive a step starts anew. */
 export const fold = (
   graph: Compiled,
   state: Record_,
   updates: ReadonlyArray<TaskUpdate>
 ): Result.Result<Record_, ConcurrentUpdate | NodeContractViolated> => {
-  const next: Record<string, unknown> = { ...state }
+  const next = copyOf(state)
   for (const channel of graph.ephemeral) next[channel] = graph.initial[channel]
   return foldInto(next, graph, updates)
 }
@@ -187,8 +238,8 @@ const foldInto = (
   graph: Compiled,
   updates: ReadonlyArray<TaskUpdate>
 ): Result.Result<Record_, ConcurrentUpdate | NodeContractViolated> => {
-  // Lists that this fold has copied already and may grow in place, so that a wide step does not copy them per task.
-  const own = new Set<string>()
+  // What comes to each list, so that it is appended to once.
+  const added = new Map<string, Array<unknown>>()
   const writers = updates.length > 1 ? new Map<string, string>() : undefined
   for (const { node, task, update } of updates) {
     for (const channel of Object.keys(update)) {
@@ -199,13 +250,9 @@ const foldInto = (
         writers.set(channel, task)
       }
       if (definition.kind === "append") {
-        const items = update[channel] as ReadonlyArray<unknown>
-        if (own.has(channel)) for (const item of items) (next[channel] as Array<unknown>).push(item)
-        else if (items.length > 0) {
-          // One copy; of a copy that grows afterwards there would be two.
-          next[channel] = (next[channel] as ReadonlyArray<unknown>).concat(items)
-          own.add(channel)
-        }
+        const items = added.get(channel)
+        if (items === undefined) added.set(channel, (update[channel] as ReadonlyArray<unknown>).slice())
+        else for (const item of update[channel] as ReadonlyArray<unknown>) items.push(item)
         continue
       }
       try {
@@ -217,5 +264,6 @@ const foldInto = (
       }
     }
   }
+  for (const [channel, items] of added) if (items.length > 0) append(next, channel, items)
   return Result.succeed(next)
 }

@@ -3,7 +3,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
 import type { Entry, Sequenced } from "../Entry.ts"
-import type { JournalConflict } from "../Errors.ts"
+import { JournalConflict } from "../Errors.ts"
 import type { Event } from "../Event.ts"
 import type { Journal } from "../Journal.ts"
 import type { JournalFailure } from "../Task.ts"
@@ -20,7 +20,9 @@ export const maxCollisions = 64
 
 interface Slot {
   readonly entries: Entries
-  readonly done: Deferred.Deferred<boolean, JournalFailure>
+  /** `lead`: it is its turn to write what waits. */
+  readonly done: Deferred.Deferred<boolean | "lead", JournalFailure>
+  leads: boolean
 }
 
 /**
@@ -40,7 +42,8 @@ export const make = (options: {
   const { after, emit, graph, journal, opened, thread } = options
   const { log } = opened
   let busy = false
-  let slots: Array<Slot> = []
+  let closed = false
+  let slots = new Set<Slot>()
 
   // Told in order and each once, also if the one who tells is interrupted: the next goes on where it was.
   const untold: Array<Sequenced> = []
@@ -85,46 +88,54 @@ export const make = (options: {
     return yield* write(entries, collisions + 1)
   })
 
-  // Who comes while an append is under way waits for its turn; who made that append makes theirs too, as one.
-  const lead = (entries: Entries): Effect.Effect<boolean, JournalFailure> =>
-    Effect.flatMap(Effect.exit(write(entries, 0)), (exit) => {
-      if (slots.length > 0) return Effect.andThen(leadAll, exit)
-      busy = false
-      return exit
-    })
+  const ended = () => new JournalConflict({ thread, expected: log.head, actual: log.head })
 
-  const leadAll: Effect.Effect<void> = Effect.suspend(() => {
-    const taken = slots
-    slots = []
-    const [first, ...rest] = taken.flatMap((slot) => slot.entries)
-    if (first === undefined) {
-      busy = false
-      return Effect.void
+  // Who comes while an append is under way waits; the first that waits then writes for all that do.
+  const handOver: Effect.Effect<void> = Effect.sync(() => {
+    const [next] = slots
+    if (next === undefined) busy = false
+    else {
+      next.leads = true
+      Deferred.doneUnsafe(next.done, Effect.succeed("lead" as const))
     }
-    return Effect.flatMap(Effect.exit(write([first, ...rest], 0)), (exit) => {
-      for (const slot of taken) Deferred.doneUnsafe(slot.done, exit)
-      return leadAll
+  })
+
+  const lead = (entries: Entries): Effect.Effect<boolean, JournalFailure> =>
+    Effect.flatMap(Effect.exit(write(entries, 0)), (exit) => Effect.andThen(handOver, exit))
+
+  const leadAll: Effect.Effect<boolean, JournalFailure> = Effect.suspend(() => {
+    const taken = slots
+    slots = new Set()
+    const [first, ...rest] = Array.from(taken).flatMap((slot) => slot.entries)
+    const end = closed ? Effect.fail(ended()) : write([first!, ...rest], 0)
+    return Effect.flatMap(Effect.exit(end), (exit) => {
+      for (const slot of taken) if (!slot.leads) Deferred.doneUnsafe(slot.done, exit)
+      return Effect.andThen(handOver, exit)
     })
   })
 
   const follow = (entries: Entries, restore: <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E>) => {
-    const slot: Slot = { entries, done: Deferred.makeUnsafe() }
-    slots.push(slot)
-    // What is being written is waited for: another attempt must find it, or know that it is not there.
-    return Effect.onInterrupt(restore(Deferred.await(slot.done)), () => {
-      if (!slots.includes(slot)) return Effect.exit(Deferred.await(slot.done))
-      slots = slots.filter((other) => other !== slot)
-      return Effect.void
+    const slot: Slot = { entries, done: Deferred.makeUnsafe(), leads: false }
+    slots.add(slot)
+    const turn = Effect.onInterrupt(restore(Deferred.await(slot.done)), () => {
+      // What is being written is waited for: another attempt must find it, or know that it is not there.
+      if (!slots.delete(slot)) return Effect.exit(Deferred.await(slot.done))
+      return slot.leads ? handOver : Effect.void
     })
+    return Effect.flatMap(turn, (outcome) => (outcome === "lead" ? leadAll : Effect.succeed(outcome)))
   }
 
   return {
     thread,
+    get key() {
+      return `${thread}:${opened.id ?? ""}`
+    },
     replay: log,
     append: (entries) =>
       // Once an append is under way it is seen through: an interruption must not lose where the thread stands.
       Effect.uninterruptibleMask((restore) => {
         let written: Effect.Effect<boolean, JournalFailure>
+        if (closed) return Effect.fail(ended())
         if (busy) written = follow(entries, restore)
         else {
           busy = true
@@ -132,6 +143,16 @@ export const make = (options: {
         }
         return emit === undefined ? written : Effect.tap(written, () => restore(oneTells.withPermits(1)(tell(emit))))
       }),
+    catchUp: Effect.flatMap(
+      Effect.suspend(() => journal.read(thread, { after: log.head })),
+      (between) => {
+        took(between, graph)
+        return emit === undefined ? Effect.void : oneTells.withPermits(1)(tell(emit))
+      }
+    ),
+    close: Effect.sync(() => {
+      closed = true
+    }),
     // A cache: what fails here is made up for by the next.
     snapshot: Effect.suspend(() => {
       const cut = Snapshot.cut(graph, log)

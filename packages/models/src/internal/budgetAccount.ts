@@ -65,6 +65,19 @@ export const Accounts = Context.Reference<ReadonlyArray<Account>>("selvage/model
   defaultValue: () => []
 })
 
+/** Accounts that a call is charged to already by a budget further out, and which are no matter of one further in. */
+export interface Charged {
+  /** That of the call: what else is asked on the way down has its own. */
+  readonly span: unknown
+  readonly ledger: unknown
+  readonly books: ReadonlySet<string>
+}
+
+/** What the calls that this fiber is in are charged to. */
+export const ChargedAccounts = Context.Reference<ReadonlyArray<Charged>>("selvage/models/Budget/ChargedAccounts", {
+  defaultValue: () => []
+})
+
 /** Charges what an effect spends to these accounts too, besides those that it runs in already. */
 export const withAccounts: {
   (accounts: ReadonlyArray<Input>): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>

@@ -19,6 +19,7 @@ export const settingsOf = (context: Context.Context<never>): Readonly<Record<str
   Object.fromEntries([...context.mapUnsafe].filter(([key]) => settingsKey.test(key)))
 
 const asksForVariety = (settings: unknown, depth = 0): boolean => {
+  if (Array.isArray(settings)) return settings.some((own) => asksForVariety(own, depth + 1))
   if (!Predicate.isObject(settings) || depth > 3) return false
   return Object.entries(settings).some(([name, value]) =>
     name === "temperature" ? typeof value === "number" && value > 0 : asksForVariety(value, depth + 1)

@@ -65,7 +65,11 @@ const planOf = Effect.fnUntraced(function* (scene: Scene, call: Call) {
     return undefined
   }
   const tags = yield* settings.tags
-  const shaping = { model: settings.settings, call: settingsOf(yield* Effect.context<never>()) }
+  const shaping = {
+    model: settings.settings,
+    made: scene.next.subject.settings,
+    call: settingsOf(yield* Effect.context<never>())
+  }
   const made = keyOf(call, { models: scene.models }, shaping, tags, settings.sampled)
   if ("reason" in made) {
     yield* scene.tell(call, "bypassed", made.reason)

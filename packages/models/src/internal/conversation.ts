@@ -51,17 +51,6 @@ const readJson = (value: unknown): unknown => {
 const isDenial = (result: unknown): boolean =>
   Predicate.hasProperty(result, "type") && result.type === "execution-denied"
 
-/** JSON text with sorted keys, so that equal arguments have equal text. */
-export const canonical = (value: unknown): string => {
-  if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`
-  if (Predicate.isObject(value)) {
-    const entries = Object.entries(value).filter(([, entry]) => entry !== undefined)
-    entries.sort(([left], [right]) => (left < right ? -1 : 1))
-    return `{${entries.map(([key, entry]) => `${JSON.stringify(key)}:${canonical(entry)}`).join(",")}}`
-  }
-  return JSON.stringify(value) ?? "null"
-}
-
 /** Reads a prompt. */
 export const read = (prompt: Prompt.Prompt): Conversation => {
   const system: Array<string> = []

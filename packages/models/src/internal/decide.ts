@@ -4,7 +4,8 @@
  */
 import type * as Tool from "effect/ai/Tool"
 import * as Predicate from "effect/Predicate"
-import { canonical, type Conversation, type Observation } from "./conversation.ts"
+import { canonicalText } from "./canonical.ts"
+import type { Conversation, Observation } from "./conversation.ts"
 import * as Extract from "./extract.ts"
 import { collect } from "./facts.ts"
 import { fill, type Filled, type Json, nothing } from "./fill.ts"
@@ -43,8 +44,8 @@ const maxTargets = 8
 const asJson = (value: unknown): Json => (Predicate.isObject(value) && !Array.isArray(value) ? (value as Json) : {})
 
 const speaksOf = (observation: Observation, value: string): boolean =>
-  canonical(observation.params).includes(JSON.stringify(value)) ||
-  canonical(observation.result).includes(JSON.stringify(value))
+  canonicalText(observation.params).includes(JSON.stringify(value)) ||
+  canonicalText(observation.result).includes(JSON.stringify(value))
 
 /** The things that a request names for a tool's identifying parameter, if it names more than one. */
 const targetsOf = (known: Known, text: string): ReadonlyArray<{ readonly name: string; readonly value: string }> => {
@@ -75,7 +76,7 @@ export const decide = (conversation: Conversation, choice: Choice, now: number):
   if (since.length >= maxCalls) return { groups: [], notes: [`stopped after ${maxCalls} tool calls for one request`] }
 
   const made = new Set(
-    conversation.observations.map((observation) => `${observation.tool}${canonical(observation.params)}`)
+    conversation.observations.map((observation) => `${observation.tool}${canonicalText(observation.params)}`)
   )
   const said = contentStems(`${conversation.said}\n${conversation.instructions}`)
   // What the words forbid is not what they are about.
@@ -112,14 +113,14 @@ export const decide = (conversation: Conversation, choice: Choice, now: number):
   }
 
   const fresh = (known: Known, params: unknown): boolean => {
-    const key = `${known.name}${canonical(params)}`
+    const key = `${known.name}${canonicalText(params)}`
     return !made.has(key) && since.filter((observation) => observation.tool === known.name).length < maxPerTool
   }
 
   const unique = (calls: ReadonlyArray<Call>): ReadonlyArray<Call> => {
     const seen = new Set<string>()
     return calls.filter((call) => {
-      const key = `${call.name}${canonical(call.params)}`
+      const key = `${call.name}${canonicalText(call.params)}`
       return seen.has(key) ? false : (seen.add(key), true)
     })
   }

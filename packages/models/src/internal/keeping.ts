@@ -8,6 +8,7 @@ import * as Stream from "effect/Stream"
 import type { Answer, Call, Part } from "../Middleware.ts"
 import type { Kept } from "./answerStore.ts"
 import { toJsonText, toStream, toWhole } from "./parts.ts"
+import { afterRestart } from "./restart.ts"
 
 const wholeReasons: ReadonlyArray<string> = ["stop", "tool-calls"]
 
@@ -17,10 +18,11 @@ export const keep = (
   streamed: boolean,
   maxBytes: number
 ): ReadonlyArray<Response.AllPartsEncoded> | undefined => {
-  if (!parts.some((part) => part.type === "finish" && wholeReasons.includes(part.reason))) return undefined
-  if (parts.some((part) => part.type === "error" || part.type === "tool-result")) return undefined
-  if (streamed && toWhole(parts) === undefined) return undefined
-  const kept = parts.map((part) => {
+  const counted = streamed ? afterRestart(parts) : parts
+  if (!counted.some((part) => part.type === "finish" && wholeReasons.includes(part.reason))) return undefined
+  if (counted.some((part) => part.type === "error" || part.type === "tool-result")) return undefined
+  if (streamed && toWhole(counted) === undefined) return undefined
+  const kept = counted.map((part) => {
     if (part.type !== "finish") return part
     const { response: _, ...rest } = part
     return rest

@@ -5,6 +5,7 @@ import * as Response from "effect/ai/Response"
 import * as Base64 from "effect/encoding/Base64"
 import * as Schema from "effect/Schema"
 import type { Answer, Part } from "../Middleware.ts"
+import { afterRestart } from "./restart.ts"
 
 /** The encoded form of any part; arguments and results of tools are any JSON. */
 export const EncodedPart: Schema.Codec<Response.AllPartsEncoded, Response.AllPartsEncoded> = Schema.toEncoded(
@@ -48,11 +49,13 @@ interface Block {
 
 const merged = (left: Metadata, right: Metadata): Metadata => (right === undefined ? left : { ...left, ...right })
 
-/** The parts of a stream as a whole answer; `undefined` if a block was not ended or the stream told of an error. */
+/**
+ * The parts of a stream that count as a whole answer; `undefined` if a block was not ended or the stream told of an error.
+ */
 export const toWhole = (parts: ReadonlyArray<Response.AllPartsEncoded>): Answer | undefined => {
   const out: Array<Answer[number] | undefined> = []
   const open = new Map<string, Block>()
-  for (const part of parts) {
+  for (const part of afterRestart(parts)) {
     switch (part.type) {
       case "text-start":
       case "reasoning-start": {

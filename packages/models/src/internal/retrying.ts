@@ -1,4 +1,5 @@
 /** Asking again, after a failure or beside an answer that is late. */
+import * as Event from "@selvage/core/Event"
 import * as Policy from "@selvage/core/Policy"
 import type * as AiError from "effect/ai/AiError"
 import * as Clock from "effect/Clock"
@@ -10,34 +11,31 @@ import * as Stream from "effect/Stream"
 import type { Call, Middleware, Part } from "../Middleware.ts"
 import { tagOf } from "../Refusal.ts"
 import { nothing, noting, open } from "./partial.ts"
+import { marker } from "./restart.ts"
 
 /** What to do when a stream fails after it gave content. */
 export type OnPartial = "fail" | "restart"
 
-/** A stream of parts began anew: what came before it is void. */
-export interface Restarted {
-  /** What failed. */
-  readonly model: string
-  /** Its error, for a person. */
-  readonly reason: string
-}
-
-declare module "effect/ai/Response" {
-  export interface ResponseMetadataPartMetadata extends ProviderMetadata {
-    /** Set on the part that marks a restart: all parts before it belong to an answer that failed. */
-    readonly selvage?: { readonly restarted: { readonly model: string; readonly reason: string } } | null
-  }
-}
-
-/** The part that marks a restart. */
-export const marker = (model: string, error: AiError.AiError): Part => ({
-  type: "response-metadata",
-  metadata: { selvage: { restarted: { model, reason: error.message } } }
-})
-
-/** Adds an event to the span of the whole call. */
+/** Adds an event to the span of the whole call, and tells it who listens to the run. */
 export const report = (call: Call, name: string, attributes: Record<string, unknown>): Effect.Effect<void> =>
-  Effect.map(Clock.Clock, (clock) => call.span.event(name, clock.currentTimeNanosUnsafe(), attributes))
+  Effect.flatMap(Clock.Clock, (clock) => {
+    call.span.event(name, clock.currentTimeNanosUnsafe(), attributes)
+    return Event.emit(name, attributes)
+  })
+
+/** A stream that begins anew: the mark, told also to who listens to the run, and then its parts. */
+export const restarting = (
+  call: Call,
+  model: string,
+  error: AiError.AiError,
+  parts: Stream.Stream<Part, AiError.AiError>
+): Stream.Stream<Part, AiError.AiError> =>
+  Stream.unwrap(
+    Effect.as(
+      report(call, "selvage.model.restarted", { "selvage.model": model, "error.message": error.message }),
+      Stream.concat(Stream.succeed(marker(model, error)), parts)
+    )
+  )
 
 // Our own rate limit refuses who has waited as long as a call may: to wait on as a retry would be to wait longer.
 const mayRetry = (error: AiError.AiError): boolean => tagOf(error) !== "RateLimited"
@@ -62,12 +60,12 @@ export const retrying =
                 return Stream.catch(noting(next.stream(call), progress), (error) => {
                   const stands = progress.called || (progress.content && onPartial === "fail")
                   if (stands || !mayRetry(error)) return Stream.fail(error)
-                  const restarted = progress.content ? Stream.succeed(marker(model, error)) : Stream.empty
                   const wait = Effect.andThen(
                     noted(call)(error),
                     Pull.catchDone(step(error), () => Effect.fail(error))
                   )
-                  return Stream.unwrap(Effect.as(wait, Stream.concat(restarted, attempt())))
+                  const again = progress.content ? restarting(call, model, error, attempt()) : attempt()
+                  return Stream.unwrap(Effect.as(wait, again))
                 })
               })
             return attempt()

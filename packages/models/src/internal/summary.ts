@@ -9,7 +9,7 @@ import * as Cache from "effect/Cache"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import { canonical } from "./conversation.ts"
+import { canonicalText } from "./canonical.ts"
 import { sha256 } from "./sha256.ts"
 
 /** What is to be told, and in how many tokens. */
@@ -40,9 +40,9 @@ const lineOf = (part: Prompt.Part): string => {
     case "file":
       return `[${part.mediaType}${part.fileName === undefined ? "" : ` ${part.fileName}`}]`
     case "tool-call":
-      return `calls ${part.name} ${canonical(part.params)}`
+      return `calls ${part.name} ${canonicalText(part.params)}`
     case "tool-result":
-      return `${part.name} ${part.isFailure ? "failed" : "returned"} ${canonical(part.result)}`
+      return `${part.name} ${part.isFailure ? "failed" : "returned"} ${canonicalText(part.result)}`
     case "tool-approval-request":
       return `asks for approval of ${part.toolCallId}`
     case "tool-approval-response":
@@ -109,7 +109,7 @@ export const make = Effect.fnUntraced(function* (
   const encode = Schema.encodeEffect(Prompt.Prompt)
   const encoded = (message: Prompt.Message) =>
     encode(Prompt.fromMessages([message])).pipe(
-      Effect.map(({ content }) => canonical(content)),
+      Effect.map(({ content }) => canonicalText(content)),
       // What has no encoded form has no equal either.
       Effect.orElseSucceed(() => `unencodable ${tell(message)}`)
     )

@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Content from "./content.ts"
 import * as Errors from "./errors.ts"
 import * as Options from "./options.ts"
-import { type Compatibility, compact, compactOrNone, type Settings } from "./settings.ts"
+import { type Compatibility, compact, compactOrNone, type Config } from "./config.ts"
 import * as Tools from "./tools.ts"
 
 type Body = Omit<OpenAI.Chat.ChatCompletionCreateParamsNonStreaming, "stream">
@@ -191,7 +191,7 @@ const webSearch = (
 
 const functions = (
   tools: Tools.Prepared,
-  settings: Settings,
+  config: Config,
   request: Request,
   strict: boolean
 ): Pick<Body, "tools" | "tool_choice" | "parallel_tool_calls"> | undefined => {
@@ -207,14 +207,14 @@ const functions = (
       }
     })),
     tool_choice: typeof choice === "string" ? choice : { type: "function" as const, function: { name: choice.tool } },
-    ...compact({ parallel_tool_calls: settings.parallelToolCalls })
+    ...compact({ parallel_tool_calls: config.parallelToolCalls })
   }
 }
 
 /** The body of a request, without `stream`. */
 export const make = Effect.fnUntraced(function* (
   model: string,
-  settings: Settings,
+  config: Config,
   compatibility: Compatibility,
   request: Request,
   tools: Tools.Prepared,
@@ -226,7 +226,7 @@ export const make = Effect.fnUntraced(function* (
     const { strict: asked, ...schema } = yield* Tools.responseSchema(request.responseFormat, context)
     format = { type: "json_schema", json_schema: strict ? { ...schema, strict: asked } : schema }
   }
-  const cache = settings.promptCache
+  const cache = config.promptCache
   if (cache?.ttl === "12h") {
     return yield* Errors.make(
       context,
@@ -240,26 +240,26 @@ export const make = Effect.fnUntraced(function* (
     messages: yield* messages(request.prompt, compatibility, context),
     ...compact({
       response_format: format,
-      temperature: settings.temperature,
-      top_p: settings.topP,
-      [compatibility.maxTokens ?? "max_completion_tokens"]: settings.maxOutputTokens,
-      reasoning_effort: settings.reasoningEffort,
-      verbosity: settings.verbosity,
-      service_tier: settings.serviceTier,
-      safety_identifier: settings.safetyIdentifier,
-      user: settings.user,
-      metadata: settings.metadata,
+      temperature: config.temperature,
+      top_p: config.topP,
+      [compatibility.maxTokens ?? "max_completion_tokens"]: config.maxOutputTokens,
+      reasoning_effort: config.reasoningEffort,
+      verbosity: config.verbosity,
+      service_tier: config.serviceTier,
+      safety_identifier: config.safetyIdentifier,
+      user: config.user,
+      metadata: config.metadata,
       // Compatible servers reject what they do not know, so the default is not spelled out.
-      store: settings.store,
-      seed: settings.seed,
-      stop: settings.stop === undefined ? undefined : [...settings.stop],
-      frequency_penalty: settings.frequencyPenalty,
-      presence_penalty: settings.presencePenalty,
+      store: config.store,
+      seed: config.seed,
+      stop: config.stop === undefined ? undefined : [...config.stop],
+      frequency_penalty: config.frequencyPenalty,
+      presence_penalty: config.presencePenalty,
       prompt_cache_key: cache?.key,
       prompt_cache_options: compactOrNone({ mode: cache?.mode, ttl: cache?.ttl }),
       prompt_cache_retention: cache?.retention,
       web_search_options: yield* webSearch(tools, context)
     }),
-    ...functions(tools, settings, request, strict)
+    ...functions(tools, config, request, strict)
   }
 })

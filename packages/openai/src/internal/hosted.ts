@@ -11,7 +11,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as OpenAiTool from "../OpenAiTool.ts"
 import * as Errors from "./errors.ts"
-import { compact } from "./settings.ts"
+import { compact } from "./config.ts"
 import { nullish } from "./wire.ts"
 
 type Wire = OpenAI.Responses.Tool

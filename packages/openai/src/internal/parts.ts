@@ -4,7 +4,7 @@
 import type * as Response from "effect/ai/Response"
 import * as DateTime from "effect/DateTime"
 import * as Option from "effect/Option"
-import { compact } from "./settings.ts"
+import { compact } from "./config.ts"
 import type { Http } from "./transport.ts"
 
 /** Token counts as either API reports them. */

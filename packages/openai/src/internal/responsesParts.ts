@@ -9,7 +9,7 @@ import * as Errors from "./errors.ts"
 import * as Hosted from "./hosted.ts"
 import * as Parts from "./parts.ts"
 import type * as Wire from "./responsesWire.ts"
-import { compact } from "./settings.ts"
+import { compact } from "./config.ts"
 import { parseParameters, type Prepared } from "./tools.ts"
 import type { Answer, Http } from "./transport.ts"
 

@@ -10,7 +10,7 @@ import * as Content from "./content.ts"
 import type { RequestContext } from "./errors.ts"
 import * as Hosted from "./hosted.ts"
 import * as Options from "./options.ts"
-import { compact, compactOrNone, type Settings } from "./settings.ts"
+import { compact, compactOrNone, type Config } from "./config.ts"
 import * as Tools from "./tools.ts"
 
 type Body = Omit<OpenAI.Responses.ResponseCreateParamsNonStreaming, "stream">
@@ -23,9 +23,9 @@ export type Request = Pick<
 >
 
 // Other models reject a request for encrypted reasoning, so it is asked for only where there is some.
-const reasons = (model: string, settings: Settings): boolean =>
-  settings.reasoningEffort !== undefined ||
-  settings.reasoningSummary !== undefined ||
+const reasons = (model: string, config: Config): boolean =>
+  config.reasoningEffort !== undefined ||
+  config.reasoningSummary !== undefined ||
   (/^(o\d|gpt-[5-9]|codex)/.test(model) && !model.includes("chat"))
 
 const inputPart = (part: Prompt.TextPart | Prompt.FilePart): OpenAI.Responses.ResponseInputContent => {
@@ -54,11 +54,11 @@ const outputPart = (part: Prompt.ToolModelOutputPart): OpenAI.Responses.Response
     : { type: "input_text", text: part.type === "text" ? part.text : "", ...Content.breakpoint(part) }
 }
 
-const reasoningItem = (part: Prompt.ReasoningPart, settings: Settings): InputItem | undefined => {
+const reasoningItem = (part: Prompt.ReasoningPart, config: Config): InputItem | undefined => {
   const { itemId, encryptedContent, summaries, isContent } = Options.reasoningOptions(part)
   // Reasoning of another provider, or one that OpenAI can no longer read, is not for this API.
   if (!itemId) return undefined
-  if (!encryptedContent && settings.store !== true && isContent !== true) return undefined
+  if (!encryptedContent && config.store !== true && isContent !== true) return undefined
   const texts = summaries ?? (part.text === "" || isContent === true ? [] : [part.text])
   return {
     type: "reasoning",
@@ -69,7 +69,7 @@ const reasoningItem = (part: Prompt.ReasoningPart, settings: Settings): InputIte
   }
 }
 
-const assistantItems = (message: Prompt.AssistantMessage, settings: Settings): ReadonlyArray<InputItem> => {
+const assistantItems = (message: Prompt.AssistantMessage, config: Config): ReadonlyArray<InputItem> => {
   const results = new Map(message.content.flatMap((part) => (part.type === "tool-result" ? [[part.id, part]] : [])))
   return message.content.flatMap((part): ReadonlyArray<InputItem> => {
     switch (part.type) {
@@ -86,7 +86,7 @@ const assistantItems = (message: Prompt.AssistantMessage, settings: Settings): R
       case "file":
         return [{ role: "assistant", content: Content.omitted(part) }]
       case "reasoning": {
-        const item = reasoningItem(part, settings)
+        const item = reasoningItem(part, config)
         return item === undefined ? [] : [item]
       }
       case "tool-call": {
@@ -111,7 +111,7 @@ const assistantItems = (message: Prompt.AssistantMessage, settings: Settings): R
   })
 }
 
-const inputItems = (prompt: Prompt.Prompt, settings: Settings): Array<InputItem> =>
+const inputItems = (prompt: Prompt.Prompt, config: Config): Array<InputItem> =>
   prompt.content.flatMap((message): ReadonlyArray<InputItem> => {
     switch (message.role) {
       case "system": {
@@ -129,7 +129,7 @@ const inputItems = (prompt: Prompt.Prompt, settings: Settings): Array<InputItem>
       case "user":
         return [{ role: "user", content: message.content.map(inputPart) }]
       case "assistant":
-        return assistantItems(message, settings)
+        return assistantItems(message, config)
       case "tool":
         return message.content.flatMap((part): ReadonlyArray<InputItem> => {
           if (part.type !== "tool-result") return []
@@ -184,7 +184,7 @@ const wireTools = (tools: Tools.Prepared): Array<OpenAI.Responses.Tool> => [
 /** The body of a request, without `stream`. */
 export const make = Effect.fnUntraced(function* (
   model: string,
-  settings: Settings,
+  config: Config,
   request: Request,
   tools: Tools.Prepared,
   context: RequestContext
@@ -196,39 +196,39 @@ export const make = Effect.fnUntraced(function* (
           ...(yield* Tools.responseSchema(request.responseFormat, context))
         }
       : undefined
-  const stored = settings.store === true
+  const stored = config.store === true
   // Only a stored response can be continued by its id.
-  const tracked = stored && settings.previousResponseId === undefined ? request.previousResponseId : undefined
+  const tracked = stored && config.previousResponseId === undefined ? request.previousResponseId : undefined
   const prompt = tracked === undefined ? request.prompt : (request.incrementalPrompt ?? request.prompt)
-  const cache = settings.promptCache
+  const cache = config.promptCache
   const include = [
-    ...(!stored && reasons(model, settings) ? ["reasoning.encrypted_content" as const] : []),
+    ...(!stored && reasons(model, config) ? ["reasoning.encrypted_content" as const] : []),
     ...new Set(tools.hosted.flatMap((tool) => tool.include))
   ]
   return {
     model,
-    input: inputItems(prompt, settings),
+    input: inputItems(prompt, config),
     store: stored,
     ...compact({
-      previous_response_id: settings.previousResponseId ?? tracked,
-      conversation: settings.conversation,
-      temperature: settings.temperature,
-      top_p: settings.topP,
-      max_output_tokens: settings.maxOutputTokens,
-      max_tool_calls: settings.maxToolCalls,
-      service_tier: settings.serviceTier,
-      safety_identifier: settings.safetyIdentifier,
-      user: settings.user,
-      metadata: settings.metadata,
+      previous_response_id: config.previousResponseId ?? tracked,
+      conversation: config.conversation,
+      temperature: config.temperature,
+      top_p: config.topP,
+      max_output_tokens: config.maxOutputTokens,
+      max_tool_calls: config.maxToolCalls,
+      service_tier: config.serviceTier,
+      safety_identifier: config.safetyIdentifier,
+      user: config.user,
+      metadata: config.metadata,
       prompt_cache_key: cache?.key,
       prompt_cache_options: compactOrNone({ mode: cache?.mode, ttl: cache?.ttl }),
       prompt_cache_retention: cache?.retention,
       reasoning: compactOrNone({
-        effort: settings.reasoningEffort,
-        summary: settings.reasoningSummary,
-        context: settings.reasoningContext
+        effort: config.reasoningEffort,
+        summary: config.reasoningSummary,
+        context: config.reasoningContext
       }),
-      text: compactOrNone({ format, verbosity: settings.verbosity }),
+      text: compactOrNone({ format, verbosity: config.verbosity }),
       include: include.length === 0 ? undefined : include
     }),
     ...(tools.functions.size === 0 && tools.hosted.length === 0
@@ -236,7 +236,7 @@ export const make = Effect.fnUntraced(function* (
       : {
           tools: wireTools(tools),
           tool_choice: toolChoice(request, tools),
-          ...compact({ parallel_tool_calls: settings.parallelToolCalls })
+          ...compact({ parallel_tool_calls: config.parallelToolCalls })
         })
   }
 })
@@ -244,12 +244,12 @@ export const make = Effect.fnUntraced(function* (
 /** The body of a request that only counts. */
 export const makeCount = Effect.fnUntraced(function* (
   model: string,
-  settings: Settings,
+  config: Config,
   request: Request,
   tools: Tools.Prepared,
   context: RequestContext
 ): Effect.fn.Return<OpenAI.Responses.InputTokenCountParams, AiError.AiError> {
-  const body = yield* make(model, settings, request, tools, context)
+  const body = yield* make(model, config, request, tools, context)
   return compact({
     model,
     input: body.input,

@@ -106,8 +106,8 @@ export const choice = (toolChoice: LanguageModel.ToolChoice<string>): "auto" | "
       : (toolChoice.mode ?? "auto")
 
 /**
- * The parameters of a call from its JSON text. Malformed JSON is an error, unless the caller validates calls itself: then it
- * gets the text as it came, and can answer the model.
+ * The parameters of a call from its JSON text. Malformed JSON and a tool that was not offered are errors, unless the caller
+ * validates calls itself: then it gets the text as it came, and can answer the model.
  */
 export const parseParameters = (
   name: string,
@@ -116,6 +116,11 @@ export const parseParameters = (
   options: Pick<LanguageModel.ProviderOptions, "toolCallValidation">,
   context: Errors.RequestContext
 ): Effect.Effect<unknown, AiError.AiError> => {
+  const deferred = options.toolCallValidation === "deferred"
+  if (!deferred && !tools.functions.has(name)) {
+    const availableTools = [...tools.functions.keys()]
+    return Effect.fail(Errors.make(context, new AiError.ToolNotFoundError({ toolName: name, availableTools })))
+  }
   const parsed = Effect.try({
     // Servers send an empty text for a call without parameters.
     try: () => Tool.unsafeSecureJsonParse(text.trim() === "" ? "{}" : text),
@@ -131,7 +136,7 @@ export const parseParameters = (
   const decoded = Effect.map(parsed, (params) =>
     Option.getOrElse(tools.functions.get(name)?.decode(params) ?? Option.none(), () => params)
   )
-  return options.toolCallValidation === "deferred" ? Effect.orElseSucceed(decoded, () => text) : decoded
+  return deferred ? Effect.orElseSucceed(decoded, () => text) : decoded
 }
 
 /** The strict JSON schema of a structured answer. */

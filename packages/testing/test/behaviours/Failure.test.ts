@@ -45,7 +45,7 @@ class Worse extends Schema.TaggedError<Worse>()("Worse", { after: Schema.String 
 const Approve = Ask.make("approve", { question: Schema.String, answer: Schema.Boolean })
 
 for (const store of stores("selvage_behaviours_failure")) {
-  describe.skipIf(store.skip)(`Failure on ${store.name}`, () => {
+  describe.skipIf(store.skip)(`Failure on ${store.name}`, { timeout: 30_000 }, () => {
     for (const siblings of ["finish", "interrupt"] as const) {
       it.effect(
         `13. A task fails while siblings run: running siblings ${
@@ -281,7 +281,7 @@ for (const store of stores("selvage_behaviours_failure")) {
   })
 }
 
-describe("Failure", () => {
+describe("Failure", { timeout: 30_000 }, () => {
   class Busy extends Schema.TaggedError<Busy>()("Busy", { isRetryable: Schema.Boolean, seconds: Schema.Finite }) {
     get retryAfter() {
       return Duration.seconds(this.seconds)
@@ -520,11 +520,6 @@ describe("Failure", () => {
               ),
             streamText: () => Stream.empty
           })
-          const world = [
-            Eyes.fake({ look: () => Effect.succeed({}) }),
-            Layer.succeed(LanguageModel.LanguageModel, model),
-            Journal.layerMemory
-          ] as const
           yield* Effect.gen(function* () {
             const run = Thread.run(looker, { thread: "t", run: "only", input: { prompt: "?" } })
             const error: unknown = yield* Effect.flip(run)
@@ -535,7 +530,11 @@ describe("Failure", () => {
             assert.ok(isLimit(yield* Effect.flip(elsewhere(run))))
             assert.strictEqual(requests, turns)
           }).pipe(
-            Effect.provide(world),
+            Effect.provide([
+              Eyes.fake({ look: () => Effect.succeed({}) }),
+              Layer.succeed(LanguageModel.LanguageModel, model),
+              Journal.layerMemory
+            ]),
             Effect.provideService(Agent.Pricing, (name) =>
               name === "looking-glass" ? Option.some(0.01) : Option.none()
             )

@@ -46,7 +46,7 @@ const Rounds = Graph.make("rounds", {
 })
 
 for (const store of stores("selvage_behaviours_history")) {
-  describe.skipIf(store.skip)(`History on ${store.name}`, () => {
+  describe.skipIf(store.skip)(`History on ${store.name}`, { timeout: 30_000 }, () => {
     it.effect(
       "31. Ask surfaces its payload; several at once have ids and are answered one by one in any order; an answer is decoded by its schema, and a bad one is refused while the ask stays open. An answer to an unknown or answered ask is an error",
       () =>
@@ -56,7 +56,7 @@ for (const store of stores("selvage_behaviours_history")) {
           assert.deepStrictEqual(
             waiting.asks.map(({ kind, name, path, question, task }) => ({ kind, name, path, question, task })),
             ["a", "b", "c"].map((item) => ({
-              kind: "question",
+              kind: "question" as const,
               name: "approve",
               path: "",
               question: { item, due: "1970-01-01T00:00:01.000Z" },
@@ -109,7 +109,7 @@ for (const store of stores("selvage_behaviours_history")) {
         const waiting = yield* Thread.run(graph, { thread: "t", input: {} })
         assert.strictEqual(waiting._tag, "Waiting")
         const before = yield* infoOf("t")
-        yield* TestClock.adjust("365 days")
+        yield* TestClock.adjust("1 hour")
         yield* settle
         assert.deepStrictEqual(yield* infoOf("t"), before)
         assert.strictEqual(before.status, "waiting")
@@ -177,8 +177,14 @@ for (const store of stores("selvage_behaviours_history")) {
           }
           const done = yield* elsewhere(Thread.run(One, { thread: "t" }))
           assert.deepStrictEqual(done.state.out, [
-            ...["three 10", "true 10", "three", "two"],
-            ...["three 20", "false 20", "three", "two"]
+            "three 10",
+            "true 10",
+            "three",
+            "two",
+            "three 20",
+            "false 20",
+            "three",
+            "two"
           ])
           const entries = yield* entriesOf("t")
           assert.strictEqual(entries.filter(({ _tag }) => _tag === "FrameStarted").length, 4)
@@ -301,9 +307,9 @@ for (const store of stores("selvage_behaviours_history")) {
         yield* run("young")
         yield* Thread.run(Asking, { thread: "waits", input: { items: ["x"] } })
         yield* TestClock.adjust("5 days")
-        assert.strictEqual(yield* Journal.retain({ olderThan: "7 days" }), 2)
+        assert.strictEqual(yield* Journal.retain({ olderThan: "7 days" }), 3)
         const left = (yield* Stream.runCollect(journal.threads())).map(({ thread }) => thread)
-        assert.sameMembers(left, ["c", "young", "waits"])
+        assert.sameMembers(left, ["young", "waits"])
         assert.strictEqual(yield* Journal.retain({ olderThan: "1 day", status: ["waiting"] }), 1)
       }).pipe(Effect.provide(store.layer))
     )
@@ -314,14 +320,14 @@ for (const store of stores("selvage_behaviours_history")) {
         Effect.gen(function* () {
           const gate = yield* makeGate
           const graph = Graph.make("told", {
-            state: { n: Channel.sum },
+            state: { n: Channel.sum, items: Channel.last(Schema.Array(Schema.Int)) },
             nodes: {
               work: Node.make(Schema.Int, (n) => Effect.as(Effect.yieldNow, { n })),
               wait: () => Effect.as(gate.pass, { n: 1 }),
               more: ({ n }) => Effect.as(Effect.yieldNow, { n: n > 0 ? 1 : 0 })
             },
             edges: {
-              start: { each: "work", of: () => [1, 2, 3] },
+              start: { each: "work", of: ({ items }) => items },
               work: "wait",
               wait: "more",
               more: ({ n }) => (n < 12 ? "more" : "end")
@@ -334,7 +340,7 @@ for (const store of stores("selvage_behaviours_history")) {
               Stream.runCollect
             )
           const streamed = yield* Effect.forkChild(
-            Stream.runCollect(Thread.stream(graph, { thread: "t", input: {}, after: 0 }))
+            Stream.runCollect(Thread.stream(graph, { thread: "t", input: { items: [1, 2, 3] }, after: 0 }))
           )
           yield* gate.reached
           const middle = (yield* infoOf("t")).head
@@ -388,7 +394,7 @@ const Chat = Graph.make("chat", {
 
 const turns = 10_000
 
-describe("History", () => {
+describe("History", { timeout: 30_000 }, () => {
   for (const [name, layer] of [
     ["memory", Effect.succeed(Journal.layerMemory)],
     [

@@ -35,7 +35,12 @@ const makeWork = (ran: Array<string>) => {
     edges: { start: "open", open: "ask", ask: "close", close: "end" }
   })
   return Graph.make("work", {
-    state: { rounds: Channel.sum, out: Channel.append(Schema.String), when: Channel.optional(Schema.Date) },
+    state: {
+      ids: Channel.last(Schema.Array(Schema.String)),
+      rounds: Channel.sum,
+      out: Channel.append(Schema.String),
+      when: Channel.optional(Schema.Date)
+    },
     nodes: {
       item: Node.withInput(
         Schema.String,
@@ -50,7 +55,7 @@ const makeWork = (ran: Array<string>) => {
     edges: {
       start: "begin",
       begin: ["long", "fails"],
-      long: { each: "item", of: () => ["a", "b"], keys: () => ["a", "b"] },
+      long: { each: "item", of: ({ ids }) => ids, keys: ({ ids }) => ids },
       item: "meet",
       fails: "end",
       rescue: "meet",
@@ -64,7 +69,7 @@ const makeWork = (ran: Array<string>) => {
 const drive = Effect.fnUntraced(function* (thread: string, ran: Array<string>) {
   const graph = makeWork(ran)
   while (true) {
-    const outcome = yield* Thread.run(graph, { thread, run: "only", input: {} })
+    const outcome = yield* Thread.run(graph, { thread, run: "only", input: { ids: ["a", "b"] } })
     if (outcome._tag === "Done") return outcome.state
     for (const { ask } of outcome.asks) yield* Thread.answer(Approve, { thread, ask, value: true })
   }
@@ -85,7 +90,7 @@ const counted = (counter: { appends: number }) =>
   }))
 
 for (const store of stores("selvage_behaviours_threads")) {
-  describe.skipIf(store.skip)(`Threads on ${store.name}`, () => {
+  describe.skipIf(store.skip)(`Threads on ${store.name}`, { timeout: 30_000 }, () => {
     it.effect(
       "23. Killed between any two writes, a thread resumes to the same final state as if never killed; completed tasks do not run again",
       () =>
@@ -114,8 +119,7 @@ for (const store of stores("selvage_behaviours_threads")) {
               )
             }
           }
-        }).pipe(Effect.provide(store.layer)),
-      30_000
+        }).pipe(Effect.provide(store.layer))
     )
 
     it.effect(
@@ -306,36 +310,33 @@ for (const store of stores("selvage_behaviours_threads")) {
         }).pipe(Effect.provide(store.layer))
     )
 
-    it.effect(
-      "27. Concurrent threads never see each other's state (1,000 at once)",
-      () =>
-        Effect.gen(function* () {
-          const graph = Graph.make("own", {
-            state: {
-              id: Channel.last(Schema.Int),
-              seen: Channel.append(Schema.Int),
-              ok: Channel.optional(Schema.Boolean)
-            },
-            nodes: {
-              look: ({ id }) => Effect.as(Effect.yieldNow, { seen: [id] }),
-              twice: Node.make(Schema.Int, (id) => Effect.as(Effect.yieldNow, { seen: [id] })),
-              once: ({ id, seen }) =>
-                Effect.map(Durable.once("id", Schema.Int, Effect.succeed(id)), (kept) => ({
-                  ok: kept === id && seen.every((other) => other === id)
-                }))
-            },
-            edges: { start: "look", look: { each: "twice", of: ({ id }) => [id, id] }, twice: "once", once: "end" }
-          })
-          const ids = Array.from({ length: 1000 }, (_, id) => id)
-          const outcomes = yield* Effect.forEach(ids, (id) => Thread.run(graph, { thread: `t${id}`, input: { id } }), {
-            concurrency: "unbounded"
-          })
-          outcomes.forEach(({ state }, id) => assert.deepStrictEqual(state, { id, seen: [id, id, id], ok: true }))
-          for (const id of [0, 500, 999]) {
-            assert.deepStrictEqual(yield* elsewhere(Thread.state(graph, { thread: `t${id}` })), outcomes[id]?.state)
-          }
-        }).pipe(Effect.provide(store.layer)),
-      30_000
+    it.effect("27. Concurrent threads never see each other's state (1,000 at once)", () =>
+      Effect.gen(function* () {
+        const graph = Graph.make("own", {
+          state: {
+            id: Channel.last(Schema.Int),
+            seen: Channel.append(Schema.Int),
+            ok: Channel.optional(Schema.Boolean)
+          },
+          nodes: {
+            look: ({ id }) => Effect.as(Effect.yieldNow, { seen: [id] }),
+            twice: Node.make(Schema.Int, (id) => Effect.as(Effect.yieldNow, { seen: [id] })),
+            once: ({ id, seen }) =>
+              Effect.map(Durable.once("id", Schema.Int, Effect.succeed(id)), (kept) => ({
+                ok: kept === id && seen.every((other) => other === id)
+              }))
+          },
+          edges: { start: "look", look: { each: "twice", of: ({ id }) => [id, id] }, twice: "once", once: "end" }
+        })
+        const ids = Array.from({ length: 1000 }, (_, id) => id)
+        const outcomes = yield* Effect.forEach(ids, (id) => Thread.run(graph, { thread: `t${id}`, input: { id } }), {
+          concurrency: "unbounded"
+        })
+        outcomes.forEach(({ state }, id) => assert.deepStrictEqual(state, { id, seen: [id, id, id], ok: true }))
+        for (const id of [0, 500, 999]) {
+          assert.deepStrictEqual(yield* elsewhere(Thread.state(graph, { thread: `t${id}` })), outcomes[id]?.state)
+        }
+      }).pipe(Effect.provide(store.layer))
     )
 
     it.effect(
@@ -364,7 +365,7 @@ for (const store of stores("selvage_behaviours_threads")) {
               Effect.provideService(Journal.Journal, crashing)
             )
             assert.strictEqual(error._tag, "JournalUnavailable")
-            assert.deepStrictEqual(ran, started)
+            assert.deepStrictEqual(ran, [...started])
           }
           // At once: also while a sibling has no end, and whether the runtime or a node was at the journal.
           let running = 0
@@ -454,13 +455,13 @@ for (const store of stores("selvage_behaviours_threads")) {
             })
           yield* Thread.run(Old, { thread: "t", input: { heading: "Q3" } })
           const { head } = yield* infoOf("t")
-          for (const refused of [
-            Effect.asVoid(Thread.run(make(false), { thread: "t" })),
-            Effect.asVoid(Thread.run(make(false), { thread: "t", input: { title: "Q4" }, whenBusy: "replace" })),
-            Effect.asVoid(Thread.state(make(false), { thread: "t" })),
-            Thread.patch(make(false), { thread: "t", update: { cents: 1 } })
-          ]) {
-            const error = yield* Effect.flip(refused)
+          const refused = yield* Effect.all([
+            Effect.flip(Thread.run(make(false), { thread: "t" })),
+            Effect.flip(Thread.run(make(false), { thread: "t", input: { title: "Q4" }, whenBusy: "replace" })),
+            Effect.flip(Thread.state(make(false), { thread: "t" })),
+            Effect.flip(Thread.patch(make(false), { thread: "t", update: { cents: 1 } }))
+          ])
+          for (const error of refused) {
             assert.ok(error instanceof Errors.GraphChanged)
             assert.match(error.message, /"t".*"report".*("write"|"heading")/)
           }

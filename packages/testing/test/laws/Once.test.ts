@@ -55,7 +55,8 @@ for (const store of stores("selvage_law_once_test")) {
       () =>
         holds(
           fc.tuple(plans({ policies: memory }), mishaps),
-          memory ? 120 : 8,
+          store,
+          { memory: 120, other: 8 },
           Effect.fnUntraced(function* ([plan, mishaps], thread, seed) {
             const random = chance(seed)
             const journal = yield* Journal.Journal

@@ -44,6 +44,13 @@ const channels = {
     initial: new Set<string>(),
     reducer: (tags, added) => new Set([...tags, ...added])
   }),
+  widths: Channel.reduce({
+    schema: Schema.String,
+    update: Schema.Struct({ n: Schema.Int }),
+    initial: "",
+    // Sees what its schema does not keep: what is folded must be what will be read.
+    reducer: (widths, update) => `${widths}${Object.keys(update).length}`
+  }),
   talk: Channel.messages,
   warnings: Channel.ephemeral(Channel.append(Schema.String)),
   flashes: Channel.ephemeral(Channel.sum)
@@ -104,6 +111,7 @@ const shared = {
   seen: record(fc.option(date, { nil: undefined }).map(Option.fromUndefinedOr)),
   product: bigint,
   tags: fc.array(text, { maxLength: 3 }),
+  widths: fc.record({ n: fc.integer(), more: fc.boolean() }, { requiredKeys: ["n"], noNullPrototype: true }),
   talk: fc.array(text, { maxLength: 2 }).map((lines) => Prompt.make(lines.map((line) => said(line)))),
   warnings: fc.array(text, { maxLength: 2 }),
   flashes: fc.integer()
@@ -159,7 +167,7 @@ export const scripted = (script: Script) => {
       ),
       count: ({ step }) => Effect.succeed({ step: step + 1 })
     },
-    edges: { start: next, write: "count", count: next }
+    edges: { start: (state) => next(state), write: "count", count: (state) => next(state) }
   })
 }
 

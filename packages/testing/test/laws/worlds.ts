@@ -6,8 +6,9 @@ import { PostgresJournal } from "@selvage/postgres"
 import { SqliteJournal } from "@selvage/sqlite"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
+import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as fc from "fast-check"
@@ -50,26 +51,67 @@ export const stores = (schema: string, snapshots?: SnapshotPolicy): ReadonlyArra
 // To look longer: SELVAGE_LAW_RUNS=20 checks twenty times as many.
 const factor = Number(process.env.SELVAGE_LAW_RUNS ?? 1)
 
+/** A clock that moves on with each turn of the event loop, so that a file or a server has its turn as well. */
+const turningClock = (): Clock.Clock => {
+  const sleepers: Array<{ readonly at: number; readonly wake: () => void }> = []
+  let now = 1_700_000_000_000
+  let turning = false
+  const turn = () => {
+    const next = sleepers.shift()
+    turning = next !== undefined
+    if (next === undefined) return
+    now = Math.max(now, next.at)
+    next.wake()
+    setImmediate(turn)
+  }
+  const sleep = (duration: Duration.Duration) =>
+    Effect.callback<void>((resume) => {
+      const sleeper = { at: now + Duration.toMillis(duration), wake: () => resume(Effect.void) }
+      const index = sleepers.findIndex(({ at }) => at > sleeper.at)
+      sleepers.splice(index < 0 ? sleepers.length : index, 0, sleeper)
+      if (!turning) setImmediate(turn)
+      turning = true
+      return Effect.sync(() => {
+        const at = sleepers.indexOf(sleeper)
+        if (at >= 0) sleepers.splice(at, 1)
+      })
+    })
+  const nanos = () => BigInt(now) * 1_000_000n
+  return {
+    currentTimeMillisUnsafe: () => now,
+    currentTimeMillis: Effect.sync(() => now),
+    currentTimeNanosUnsafe: nanos,
+    currentTimeNanos: Effect.sync(nanos),
+    monotonicTimeNanosUnsafe: nanos,
+    monotonicTimeNanos: Effect.sync(nanos),
+    sleep
+  }
+}
+
 /**
  * Checks a property on the journal of the context, each run with a thread's name, a clock and a scheduler of its own.
- * Time goes on when nothing is ready, so a node with a timeout must not wait for a store that is a server or a file.
+ * Time goes on when nothing is ready, so a node with a timeout must not wait for a file or a server.
  */
 export const holds = <A>(
   arbitrary: fc.Arbitrary<A>,
-  runs: number,
+  store: Store,
+  runs: { readonly memory: number; readonly other: number },
   property: (value: A, thread: string, seed: number) => Effect.Effect<void, unknown, Journal.Journal>
 ): Effect.Effect<void, never, Journal.Journal> =>
   Effect.flatMap(Journal.Journal, (journal) => {
     let count = 0
     const drawn = fc.asyncProperty(arbitrary, fc.noShrink(fc.nat()), (value, seed) => {
-      const { clock, scheduler } = makeTime(chance(seed))
+      const { clock: simulated, scheduler } = makeTime(chance(seed))
+      const clock = store.name === "memory" ? simulated : turningClock()
       const checked = Effect.suspend(() => property(value, `t${++count}`, seed)).pipe(
         Effect.provideService(Journal.Journal, journal),
         Effect.provideService(Clock.Clock, clock)
       )
       return Effect.runPromise(checked, { scheduler })
     })
-    return Effect.promise(() => fc.assert(drawn, { numRuns: runs * factor }))
+    return Effect.promise(() =>
+      fc.assert(drawn, { numRuns: (store.name === "memory" ? runs.memory : runs.other) * factor })
+    )
   })
 
 /** A process that may be killed. */
@@ -128,10 +170,9 @@ export class Ledger {
   running = 0
 }
 
-const add = (counts: Map<string, number>, place: string) =>
-  Effect.sync(() => {
-    counts.set(place, (counts.get(place) ?? 0) + 1)
-  })
+const add = (counts: Map<string, number>, place: string) => {
+  counts.set(place, (counts.get(place) ?? 0) + 1)
+}
 
 /** What comes in between. */
 export interface Hooks {
@@ -147,24 +188,24 @@ export interface Hooks {
 /** A world that keeps a ledger. */
 export const worldOf = (ledger: Ledger, hooks: Hooks = {}): World => {
   const { after = Effect.yieldNow, enter = () => Effect.void, piece = () => Effect.void, process } = hooks
-  const living = Effect.suspend(() => (process === undefined ? Effect.void : alive(process)))
+  // Whether it lives and what it does are one: in between it could die, and act nevertheless.
+  const act = <A>(change: () => A): Effect.Effect<A> =>
+    Effect.suspend(() => (process?.dead === true ? Effect.never : Effect.succeed(change())))
   return {
-    enter: (place) => Effect.andThen(living, Effect.andThen(add(ledger.entered, place), enter(place))),
-    piece: (place) => Effect.andThen(living, Effect.andThen(piece(place), add(ledger.pieces, place))),
-    call: (place) =>
-      Effect.andThen(living, add(ledger.calls, place)).pipe(
-        Effect.andThen(after),
-        Effect.andThen(living),
-        Effect.as(numberOf(place, 5))
-      ),
-    lookUp: (place) => Effect.map(living, () => ledger.calls.has(place)),
-    put: (place, key) =>
+    enter: (place) =>
       Effect.andThen(
-        living,
-        Effect.sync(() => {
-          ledger.keys.set(place, (ledger.keys.get(place) ?? new Set()).add(key))
-        })
+        act(() => add(ledger.entered, place)),
+        enter(place)
       ),
+    piece: (place) =>
+      Effect.andThen(
+        piece(place),
+        act(() => add(ledger.pieces, place))
+      ),
+    call: (place) =>
+      act(() => add(ledger.calls, place)).pipe(Effect.andThen(after), Effect.andThen(act(() => numberOf(place, 5)))),
+    lookUp: (place) => act(() => ledger.calls.has(place)),
+    put: (place, key) => act(() => void ledger.keys.set(place, (ledger.keys.get(place) ?? new Set()).add(key))),
     within: (_fan, _most, effect) => effect
   }
 }

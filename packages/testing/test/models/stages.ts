@@ -46,11 +46,20 @@ export const listen = (
 ) =>
   Effect.gen(function* () {
     const sockets = new Set<Socket>()
+    // A client's pool may hold a connection that it opened for a request that was aborted before it was sent.
+    const serverOptions =
+      options.keepAliveMillis === undefined
+        ? {}
+        : {
+            headersTimeout: options.keepAliveMillis,
+            connectionsCheckingInterval: 500,
+            keepAliveTimeout: options.keepAliveMillis
+          }
     const underWay = new Set<ServerResponse>()
     const { changed, until } = waiting()
     const server = yield* Effect.acquireRelease(
       Effect.callback<ReturnType<typeof createServer>>((resume) => {
-        const server = createServer((request, response) => {
+        const server = createServer(serverOptions, (request, response) => {
           underWay.add(response)
           response.once("close", () => {
             underWay.delete(response)
@@ -60,7 +69,6 @@ export const listen = (
           request.on("data", (chunk: Buffer) => chunks.push(chunk))
           request.on("end", () => handler(response, Buffer.concat(chunks).toString("utf8"), request.headers))
         })
-        if (options.keepAliveMillis !== undefined) server.keepAliveTimeout = options.keepAliveMillis
         server.on("connection", (socket) => {
           sockets.add(socket)
           socket.once("close", () => {

@@ -1,5 +1,5 @@
 // Findings of a review: asks, calls and deadlines. Each test says what should hold.
-import { Ask, Channel, Durable, Graph, Journal, Thread } from "@selvage/core"
+import { Ask, Channel, Durable, Graph, Journal, Node, Thread } from "@selvage/core"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -112,7 +112,13 @@ describe("review: asks", () => {
         key: "pay",
         detail: "pay",
         schema: Schema.String,
-        call: Effect.as(Effect.andThen(Effect.sync(() => calls.push("pay")), pass), sent)
+        call: Effect.as(
+          Effect.andThen(
+            Effect.sync(() => calls.push("pay")),
+            pass
+          ),
+          sent
+        )
       })
     })
 
@@ -123,7 +129,9 @@ describe("review: asks", () => {
         const calls: Array<string> = []
         const flat = Graph.make("pay", {
           state: { out: Channel.optional(Schema.String) },
-          nodes: { pay: () => Effect.map(lettered(calls, calls.length < 1 ? gate.pass : Effect.void), (out) => ({ out })) },
+          nodes: {
+            pay: () => Effect.map(lettered(calls, calls.length < 1 ? gate.pass : Effect.void), (out) => ({ out }))
+          },
           edges: { start: "pay", pay: "end" }
         })
         const nested = Graph.make("outer", {
@@ -135,7 +143,8 @@ describe("review: asks", () => {
         const fiber = yield* Effect.forkChild(Thread.run(graph as typeof flat, { thread: "t", input: {} }))
         yield* gate.reached
         yield* Fiber.interrupt(fiber)
-        yield* Thread.patch(graph as typeof flat, { thread: "t", update: { out: "patched" } })
+        // Refused, or remembered.
+        yield* Effect.exit(Thread.patch(graph as typeof flat, { thread: "t", update: { out: "patched" } }))
         yield* Effect.exit(Thread.run(graph as typeof flat, { thread: "t" }))
         yield* settle
         assert.deepStrictEqual(calls, ["pay"])
@@ -147,7 +156,6 @@ describe("review: asks", () => {
     Effect.gen(function* () {
       let broken = true
       const Item = Schema.String
-      const { Node } = yield* Effect.promise(() => import("@selvage/core"))
       const graph = Graph.make("items", {
         state: { items: Channel.last(Schema.Array(Item)), out: Channel.append(Schema.String) },
         nodes: {
@@ -179,7 +187,11 @@ describe("review: asks", () => {
           nodes: {
             send: () =>
               Effect.gen(function* () {
-                yield* Durable.once("send", schema as Schema.Codec<void>, Effect.sync(() => void made++))
+                yield* Durable.once(
+                  "send",
+                  schema as Schema.Codec<void>,
+                  Effect.sync(() => void made++)
+                )
                 if (broken) return yield* Effect.die("down")
                 return { out: "sent" }
               })

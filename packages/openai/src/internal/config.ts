@@ -2,8 +2,8 @@
  * The settings of a request, shared by both APIs.
  */
 
-/** See `OpenAiLanguageModel.Settings`, which re-exports this. */
-export interface Settings {
+/** See `OpenAiLanguageModel.Config`, which re-exports this. */
+export interface Config {
   /** Sampling temperature, 0 to 2. Reasoning models reject it. */
   readonly temperature?: number | undefined
   /** Nucleus sampling, 0 to 1. */

@@ -1,0 +1,39 @@
+/** Calls of a model in the AI SDK, over its OpenAI provider. */
+import { createOpenAI } from "@ai-sdk/openai"
+import { generateText, streamText } from "ai"
+import { expect, type Workload } from "../../measure.ts"
+import { answer, calls, cpuOf, model, prompt, streams, times, tokens } from "../models.ts"
+
+const provider = (url: string) => createOpenAI({ apiKey: "sk-test", baseURL: `${url}/v1` })
+
+export const workloads: Readonly<Record<string, Workload>> = {
+  "calls, OpenAI": cpuOf(async (url) => {
+    const openai = provider(url)
+    return () =>
+      times(calls, async () => {
+        const { text, usage } = await generateText({ model: openai(model.openai), prompt, maxRetries: 0 })
+        expect("the answer", text, answer)
+        expect("the tokens", usage.totalTokens, 100)
+      })
+  }),
+  "tokens, OpenAI": cpuOf(async (url) => {
+    const openai = provider(url)
+    return () =>
+      times(streams, async () => {
+        let heard = 0
+        const { textStream } = streamText({ model: openai(model.openai), prompt, maxRetries: 0 })
+        for await (const _ of textStream) heard++
+        expect("the tokens", heard, tokens)
+      })
+  }),
+  "tokens, OpenAI Chat": cpuOf(async (url) => {
+    const openai = provider(url)
+    return () =>
+      times(streams, async () => {
+        let heard = 0
+        const { textStream } = streamText({ model: openai.chat(model.openai), prompt, maxRetries: 0 })
+        for await (const _ of textStream) heard++
+        expect("the tokens", heard, tokens)
+      })
+  })
+}

@@ -1,0 +1,58 @@
+/** What the models of all sides are asked, and the server that answers: a process of its own, so that only the client's CPU counts. */
+import { type ChildProcess, fork } from "node:child_process"
+import { once } from "node:events"
+import { median, type Sample } from "../measure.ts"
+
+export const prompt = "What is a selvage, and why does cloth have one? Answer in a paragraph."
+export const model = { openai: "gpt-5.1", anthropic: "claude-sonnet-5-5" } as const
+
+/** Calls of one measure, and how many are under way at once. */
+export const calls = 1000
+export const concurrency = 8
+
+/** Streams of one measure, and the tokens of each. */
+export const streams = 20
+export const tokens = 500
+
+export const answer =
+  "A selvage is the self-finished edge of a woven cloth, made where the weft turns back around the outermost warp threads. " +
+  "It keeps the fabric from unravelling without hemming, and it stays straight while the cloth is handled, cut and sewn."
+
+/** Work to be measured against a server. */
+export type Work = (url: string) => Promise<unknown>
+
+const listening = async (): Promise<{ readonly url: string; readonly server: ChildProcess }> => {
+  const server = fork(new URL("modelServer.ts", import.meta.url), { stdio: ["ignore", "ignore", "inherit", "ipc"] })
+  const [port] = await once(server, "message")
+  return { url: `http://127.0.0.1:${port}`, server }
+}
+
+const cpu = async (work: () => Promise<unknown>): Promise<number> => {
+  const before = process.cpuUsage()
+  await work()
+  const { system, user } = process.cpuUsage(before)
+  return (user + system) / 1000
+}
+
+/** CPU time of the work after the same work once for warming up, and the median of three more. */
+export const cpuOf = (work: (url: string) => Promise<() => Promise<unknown>>) => async (): Promise<Sample> => {
+  const { server, url } = await listening()
+  try {
+    const once = await work(url)
+    await once()
+    const ms = await cpu(once)
+    const more = [await cpu(once), await cpu(once), await cpu(once)]
+    return { ms, warm: median(more) }
+  } finally {
+    server.kill()
+  }
+}
+
+/** Runs a task so many times, some at once. */
+export const times = async (count: number, task: () => Promise<unknown>): Promise<void> => {
+  let left = count
+  const lane = async () => {
+    while (left-- > 0) await task()
+  }
+  await Promise.all(Array.from({ length: concurrency }, lane))
+}
