@@ -293,7 +293,7 @@ describe("Agent", () => {
         })
         const Notes = Plugin.make("notes", { version: "1", toolkit: Toolkit.make(Note) })
         const Writer = Agent.make("writer", { instructions: "Take notes.", tools: [Notes] })
-        const layers = [
+        const layers = Layer.mergeAll(
           Notes.fake({ note: () => Effect.void }),
           ScriptedModel.layer([
             ScriptedModel.calls([
@@ -304,7 +304,7 @@ describe("Agent", () => {
             ScriptedModel.text("done")
           ]),
           Journal.layerMemory
-        ] as const
+        )
         yield* Effect.gen(function* () {
           yield* Thread.run(Writer, { thread: "t", input: { prompt: "marmalade" } })
           assert.deepStrictEqual(seen, ["user", "user", "user assistant tool tool"])

@@ -165,6 +165,8 @@ const describe = (entry: Entry): { readonly where: string; readonly content: str
       return { where: entry.graph?.name ?? "", content: json(entry.input) }
     case "InputQueued":
       return { where: entry.graph.name, content: json(entry.input) }
+    case "InputRefused":
+      return { where: `entry ${entry.queued}`, content: entry.message }
     case "Migrated":
       return { where: entry.graph.name, content: "" }
     case "FrameStarted":

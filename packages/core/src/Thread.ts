@@ -78,8 +78,8 @@ export interface RunOptions<Input> {
   readonly thread: string
   /**
    * Starts a run. Not needed to finish one: an unfinished run goes on with the input it has, and the same input again is
-   * taken for that. A finished thread starts a new run with it, so a program that may be started again after it was done
-   * names its run.
+   * taken for that (unless it may queue or replace: then only the same name of a run is). A finished thread starts a new
+   * run with it, so a program that may be started again after it was done names its run.
    */
   readonly input?: Input | undefined
   /** A name for this run: a run of a name is started once, however often it is asked for. */

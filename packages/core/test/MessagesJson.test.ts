@@ -15,8 +15,9 @@ const json = fc.jsonValue({ maxDepth: 2 })
 const anything = fc.oneof(
   { weight: 9, arbitrary: json },
   { weight: 1, arbitrary: fc.constantFrom(undefined, Number.NaN, 1n, new Date(0), [undefined], { a: undefined }) }
-)
+) as fc.Arbitrary<never>
 const text = fc.oneof(fc.constantFrom("", "__proto__"), fc.string())
+// What a prompt may hold at run time, also where its types say otherwise.
 const options = fc.oneof(
   { weight: 3, arbitrary: fc.constant({}) },
   {
@@ -26,7 +27,7 @@ const options = fc.oneof(
       fc.oneof(fc.constant(null), fc.dictionary(text, json))
     )
   }
-)
+) as fc.Arbitrary<never>
 const textPart = fc.record({ text, options }).map((params) => Prompt.textPart(params))
 const callPart = fc
   .record({ id: text, name: text, params: anything, providerExecuted: fc.boolean(), options })

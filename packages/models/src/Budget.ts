@@ -175,9 +175,10 @@ export const middleware: (options?: Options) => Effect.Effect<Middleware.Middlew
       if (unknown.length > 0 && inMoney.length > 0) {
         return yield* new PriceUnknown({ models: unknown, accounts: namesOf(inMoney) })
       }
-      const tokens = yield* options.estimate === undefined
-        ? BudgetCall.estimate(call, counter, outputTokens)
-        : options.estimate(call)
+      // Nothing is held yet, and a counter may ask a server.
+      const tokens = yield* Effect.interruptible(
+        options.estimate === undefined ? BudgetCall.estimate(call, counter, outputTokens) : options.estimate(call)
+      )
       const reservation = yield* ledger.reserve(accounts, BudgetCall.reserved(tokens, quotes))
       yield* ledger.keep(reservation)
       yield* Effect.forEach(unknown, (model) => ledger.report({ _tag: "Unpriced", accounts: namesOf(accounts), model }))

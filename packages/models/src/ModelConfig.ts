@@ -70,11 +70,15 @@ export const Options = Schema.StructWithRest(Portable, [Schema.Record(Schema.Str
 /** Options of a model. */
 export type Options = typeof Options.Type
 
-/** When to try again: exponential from `base`, jittered, at most `max` apart, at least what the error asks for. */
+/**
+ * When to try again: exponential from `base`, jittered, at most `max` apart, at least what the error asks for. One that asks for
+ * more than `maxWait` (1 minute) is not waited for.
+ */
 export const Retry = Schema.Struct({
   times: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 20 })),
   base: Schema.optionalKey(Time),
-  max: Schema.optionalKey(Time)
+  max: Schema.optionalKey(Time),
+  maxWait: Schema.optionalKey(Time)
 })
 
 /** What is written over `ModelPolicy.standard`. */
@@ -151,14 +155,15 @@ export type RoleInput = typeof Role.Encoded
 /** What a file holds. */
 export const File = Schema.Struct({ roles: Schema.Record(Schema.String, Schema.Unknown) })
 
-const schedule = ({ base, max, times }: typeof Retry.Type) => {
+const schedule = ({ base, max, maxWait, times }: typeof Retry.Type) => {
   const longest = max ?? Duration.seconds(30)
   return ModelPolicy.retryable(
     Schedule.exponential(base ?? Duration.millis(200)).pipe(
       Schedule.jittered,
       Schedule.modifyDelay(({ duration }) => Effect.succeed(Duration.min(duration, longest))),
       Schedule.upTo({ times })
-    )
+    ),
+    { maxWait }
   )
 }
 

@@ -7,7 +7,7 @@
  * - `deadline`: the end of the whole call, retries and waits included;
  * - `breaker`: one outcome per call, after its retries; a key per provider and model;
  * - `retry`: a schedule whose input is the error; {@link retryable} keeps to errors that say they are worth it, and waits
- *   at least their `retryAfter`;
+ *   at least their `retryAfter`, but no longer than a minute, and never beyond the deadline of the call or of its run;
  * - `hedge`: a second request when the first is late, off by default: it costs what it costs;
  * - `rateLimit`: requests and tokens per minute, and what the provider says that remains;
  * - `timeout`: one attempt, the first token of a stream, the next token of a stream.
@@ -56,7 +56,6 @@
  * )
  * ```
  */
-import * as CorePolicy from "@selvage/core/Policy"
 import type * as LanguageModel from "effect/ai/LanguageModel"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -69,7 +68,7 @@ import type * as Scope from "effect/Scope"
 import { breaking, isFault } from "./internal/breaking.ts"
 import { estimateTokens, limiting } from "./internal/limiting.ts"
 import { afterRestart, isRestart } from "./internal/restart.ts"
-import { backoff, hedging, type OnPartial, retrying } from "./internal/retrying.ts"
+import { backoff, hedging, type OnPartial, retryable as retrySchedule, retrying } from "./internal/retrying.ts"
 import { until, within } from "./internal/timing.ts"
 import * as Middleware from "./Middleware.ts"
 import * as Refusal from "./Refusal.ts"
@@ -169,15 +168,21 @@ export interface Policy {
 /** The stores that breakers and limiters keep their state in. */
 export type Stores = CircuitBreaker.CircuitBreakerStore | RateLimiter.RateLimiterStore
 
-/** Restricts a schedule to errors that say they are worth a retry, and makes it wait at least their `retryAfter`. */
-export const retryable = CorePolicy.retryable
+/**
+ * Restricts a schedule to errors that say they are worth a retry, and makes it wait at least their `retryAfter`. An error that
+ * asks for more than `maxWait` (default 1 minute) is not waited for: the call fails with it, or goes to the next model.
+ */
+export const retryable = <Output>(
+  schedule: Schedule.Schedule<Output, unknown>,
+  options: { readonly maxWait?: Duration.Input | undefined } = {}
+): Schedule.Schedule<Output, unknown> => retrySchedule(schedule, options.maxWait)
 
 /** Nothing happens around the requests. */
 export const none: Policy = {}
 
 /**
  * What a model behind a network gets unless told otherwise: two more tries on errors worth it (200 ms, 400 ms, jittered,
- * or what the error asks for), ten minutes for an attempt, two for the first token and between tokens, a circuit that opens
+ * or what the error asks for, up to a minute), ten minutes for an attempt, two for the first token and between tokens, a circuit that opens
  * after ten failed calls in a row for 30 seconds, half an hour for the whole call.
  */
 export const standard: Policy = {

@@ -403,6 +403,18 @@ describe("Budget", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect("can be interrupted while it estimates, and holds nothing then", () =>
+    Effect.gen(function* () {
+      const budgeted = yield* around(fake([]).model, { estimate: () => Effect.never })
+      const fiber = yield* Effect.forkChild(budgeted.generateText({ prompt: "hi" }), { startImmediately: true })
+      yield* Effect.yieldNow
+      const interrupting = yield* Effect.forkChild(Fiber.interrupt(fiber), { startImmediately: true })
+      yield* TestClock.adjust("1 second")
+      assert.isDefined(interrupting.pollUnsafe())
+      assert.deepStrictEqual(yield* accounts, spent(0, 0))
+    }).pipe(live)
+  )
+
   it.effect("fails, retryably, when the store cannot be reached before the call", () =>
     Effect.gen(function* () {
       const broken = new BudgetStore.BudgetUnavailable({ operation: "reserve an amount", cause: "unplugged" })

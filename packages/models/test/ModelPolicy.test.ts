@@ -1,4 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as CorePolicy from "@selvage/core/Policy"
+import * as Cause from "effect/Cause"
+import * as References from "effect/References"
 import * as AiError from "effect/ai/AiError"
 import * as LanguageModel from "effect/ai/LanguageModel"
 import type * as Response from "effect/ai/Response"
@@ -107,6 +110,34 @@ describe("ModelPolicy", () => {
           assert.strictEqual((yield* timed(asked)).millis, 7000)
         })
       )
+    )
+
+    it.effect(
+      "does not wait for longer than it may, or than the deadline: it fails at once with the error at hand",
+      () =>
+        Effect.gen(function* () {
+          const fails = (
+            seconds: number,
+            around: ReadonlyArray<Middleware.Middleware>,
+            run: <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E> = (effect) => effect
+          ) =>
+            both(
+              () => Middleware.apply(fake([limited(seconds), text("yes")]).model, ...around),
+              Effect.fnUntraced(function* (asked) {
+                const { exit, millis } = yield* timed(run(asked))
+                const error = Exit.isFailure(exit) ? exit.cause.reasons.find(Cause.isFailReason)?.error : undefined
+                assert.strictEqual(AiError.isAiError(error) && error.reason._tag, "RateLimitError")
+                assert.strictEqual(millis, 0)
+              })
+            )
+          yield* fails(3600, [twice])
+          yield* fails(20, [ModelPolicy.deadline("15 seconds"), twice])
+          const now = yield* Clock.currentTimeMillis
+          yield* fails(20, [twice], Effect.provideService(CorePolicy.Deadline, now + 15_000))
+          const long = ModelPolicy.retryable(Schedule.recurs(1), { maxWait: "2 hours" })
+          const patient = yield* Middleware.apply(fake([limited(3600), text("yes")]).model, ModelPolicy.retry(long))
+          assert.deepStrictEqual((yield* timed(ask(patient), "1 minute")).exit, Exit.succeed("yes"))
+        })
     )
 
     it.effect("gives up with the last error", () =>
@@ -276,7 +307,7 @@ describe("ModelPolicy", () => {
       both(
         () =>
           Middleware.apply(
-            fake([unavailable]).model,
+            fake([unavailable, Effect.never], { streams: [stream(Effect.fail(unavailable)), Stream.never] }).model,
             ModelPolicy.deadline("5 seconds"),
             ModelPolicy.retry(ModelPolicy.retryable(Schedule.spaced("2 seconds"))),
             named
@@ -529,6 +560,24 @@ describe("ModelPolicy", () => {
           assert.strictEqual(millis, 0)
         }
       }).pipe(Effect.scoped, Effect.provide(ModelPolicy.layerStoresMemory))
+    )
+
+    it.effect("goes on without a store that does not answer", () =>
+      Effect.gen(function* () {
+        const hangs = RateLimiter.RateLimiter.of({
+          consume: () => Effect.never,
+          adaptiveConsume: () => Effect.never,
+          adaptiveFeedback: () => Effect.never
+        })
+        const model = yield* Middleware.apply(
+          fake([limited(5), text("yes")]).model,
+          ModelPolicy.retry(ModelPolicy.retryable(Schedule.recurs(1))),
+          ModelPolicy.rateLimit(hangs, { requestsPerMinute: 60, tokensPerMinute: 1_000 })
+        )
+        const { exit, millis } = yield* timed(ask(model))
+        assert.deepStrictEqual(exit, Exit.succeed("yes"))
+        assert.isAtMost(millis, 5_000 + 8_000)
+      }).pipe(Effect.provideService(References.MinimumLogLevel, "None"))
     )
 
     it.effect("counts the tokens that were really used", () =>

@@ -275,8 +275,8 @@ class Go {
       const { json } = yield* Effect.fromResult(startState(graph, input, true, standing?.state))
       const unfinished = !fresh && log.outcome !== "done"
       const same = unfinished && (runKey === undefined || runKey === log.runKey) && Equal.equals(json, log.input)
-      // The same input again, as after a crash, is not another one; behind a run that is alive it is.
-      if (same && !(whenBusy === "queue" && this.#runsHere)) return yield* this.#goOn()
+      // The same input again, as after a crash, is not another one; where an input may stand beside a run, its name tells.
+      if (same && whenBusy === "reject") return yield* this.#goOn()
       const named = runKey === undefined ? {} : { run: runKey }
       if (standing !== undefined) return yield* this.#begin({ input: json, run: runKey })
       if (whenBusy === "reject") {

@@ -28,13 +28,13 @@ class List {
   }
   get items(): ReadonlyArray<unknown> {
     if (this.#items !== undefined) return this.#items
-    const parts: Array<ReadonlyArray<unknown>> = []
-    let list: List | undefined = this
+    const parts = [this.#added]
+    let list = this.#before
     while (list !== undefined) {
       parts.push(list.#items ?? list.#added)
       list = list.#items === undefined ? list.#before : undefined
     }
-    this.#items = parts.reverse().flat()
+    this.#items = parts.toReversed().flat()
     this.#before = undefined
     this.#added = []
     return this.#items

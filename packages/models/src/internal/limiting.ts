@@ -30,6 +30,9 @@ export interface Limits {
 
 const minute = Duration.minutes(1)
 
+/** How long a store may take. One that is down or slow does not stop the application: the provider has limits of its own. */
+const storeTimeout = Duration.seconds(1)
+
 type Headers = Readonly<Record<string, unknown>>
 
 const text = (headers: Headers, name: string): string | undefined => {
@@ -103,19 +106,21 @@ export const limiting = (limiter: RateLimiter.RateLimiter, limits: Limits): Midd
     const clock = yield* Clock.Clock
     while (true) {
       const result = yield* Effect.result(
-        limiter.consume({
-          key: `${key}:${limit}`,
-          algorithm: "token-bucket",
-          onExceeded: "fail",
-          window: minute,
-          limit: perMinute,
-          tokens: Math.min(tokens, perMinute)
-        })
+        Effect.timeout(
+          limiter.consume({
+            key: `${key}:${limit}`,
+            algorithm: "token-bucket",
+            onExceeded: "fail",
+            window: minute,
+            limit: perMinute,
+            tokens: Math.min(tokens, perMinute)
+          }),
+          storeTimeout
+        )
       )
       if (result._tag === "Success") return
-      const { reason } = result.failure
-      // A store that is down does not stop the application: the provider has limits of its own.
-      if (reason._tag === "RateLimitStoreError") return yield* Effect.logWarning(`rate limit ${key}: ${reason.message}`)
+      const reason = result.failure._tag === "RateLimiterError" ? result.failure.reason : result.failure
+      if (reason._tag !== "RateLimitExceeded") return yield* Effect.logWarning(`rate limit ${key}: ${reason.message}`)
       const wait = Math.max(1, Duration.toMillis(reason.retryAfter))
       if (clock.currentTimeMillisUnsafe() + wait > end) return yield* refuse(limit, reason.retryAfter, call)
       yield* Effect.sleep(wait)
@@ -126,7 +131,10 @@ export const limiting = (limiter: RateLimiter.RateLimiter, limits: Limits): Midd
     const clock = yield* Clock.Clock
     while (true) {
       const told = yield* Effect.option(
-        limiter.adaptiveConsume({ ...adaptive, fallbackLimit: requestsPerMinute ?? 60, fallbackWindow: minute })
+        Effect.timeout(
+          limiter.adaptiveConsume({ ...adaptive, fallbackLimit: requestsPerMinute ?? 60, fallbackWindow: minute }),
+          storeTimeout
+        )
       )
       if (Option.isNone(told)) return 0
       const { delay, epoch, phase } = told.value
@@ -152,7 +160,8 @@ export const limiting = (limiter: RateLimiter.RateLimiter, limits: Limits): Midd
       const more = total(outcome.usage) - Math.min(held.estimate, tokensPerMinute)
       if (more > 0) {
         const debt = { key: `${key}:tokens`, window: minute, limit: tokensPerMinute, tokens: more }
-        yield* Effect.ignore(limiter.consume({ ...debt, algorithm: "token-bucket", onExceeded: "delay" }))
+        const taken = limiter.consume({ ...debt, algorithm: "token-bucket", onExceeded: "delay" })
+        yield* Effect.ignore(Effect.timeout(taken, storeTimeout))
       }
     }
     const error = Exit.isFailure(outcome.exit)
@@ -164,7 +173,8 @@ export const limiting = (limiter: RateLimiter.RateLimiter, limits: Limits): Midd
     const retryAfter =
       asked === undefined ? exhausted : exhausted === undefined ? asked : Duration.max(asked, exhausted)
     if (retryAfter === undefined) return
-    yield* Effect.ignore(limiter.adaptiveFeedback({ ...adaptive, epoch: held.epoch, status: 429, retryAfter }))
+    const told = limiter.adaptiveFeedback({ ...adaptive, epoch: held.epoch, status: 429, retryAfter })
+    yield* Effect.ignore(Effect.timeout(told, storeTimeout))
   })
 
   return around({ before: (call) => Effect.interruptible(before(call)), after })

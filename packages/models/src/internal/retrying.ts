@@ -3,6 +3,7 @@ import * as Event from "@selvage/core/Event"
 import * as Policy from "@selvage/core/Policy"
 import type * as AiError from "effect/ai/AiError"
 import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Pull from "effect/Pull"
@@ -40,10 +41,17 @@ export const restarting = (
 // Our own rate limit refuses who has waited as long as a call may: to wait on as a retry would be to wait longer.
 const mayRetry = (error: AiError.AiError): boolean => tagOf(error) !== "RateLimited"
 
+// A retry that could only begin after the deadline would end in a worse error than the one at hand, and leave no time for
+// another model.
+const inTime = (schedule: Schedule.Schedule<unknown, unknown>): Schedule.Schedule<unknown, unknown> =>
+  Schedule.while(schedule, ({ duration, now }) =>
+    Effect.map(Policy.Deadline, (deadline) => deadline === undefined || now + Duration.toMillis(duration) < deadline)
+  )
+
 /** Asks again as a schedule says, whose input is the error. */
-export const retrying =
-  (schedule: Schedule.Schedule<unknown, unknown>, onPartial: OnPartial): Middleware =>
-  (next) => {
+export const retrying = (given: Schedule.Schedule<unknown, unknown>, onPartial: OnPartial): Middleware => {
+  const schedule = inTime(given)
+  return (next) => {
     const model = next.subject.models.join("|")
     const noted = (call: Call) => (error: AiError.AiError) =>
       report(call, "selvage.model.failed", { "selvage.model": model, "error.message": error.message })
@@ -73,6 +81,7 @@ export const retrying =
         )
     }
   }
+}
 
 // A fails before B began: that is the answer. Else the first success is, and the later failure if there is none.
 const hedged = <A, E, R>(
@@ -114,6 +123,17 @@ export const hedging =
     }
   }
 
+/** Retries errors that say they are worth it, at least as late as they ask for, unless that is too long. */
+export const retryable = <Output>(
+  schedule: Schedule.Schedule<Output, unknown>,
+  maxWait: Duration.Input = "1 minute"
+): Schedule.Schedule<Output, unknown> => {
+  const longest = Duration.toMillis(Duration.fromInputUnsafe(maxWait))
+  return Schedule.while(Policy.retryable(schedule), ({ duration }) =>
+    Effect.succeed(Duration.toMillis(duration) <= longest)
+  )
+}
+
 /** Jittered exponential backoff, at least what the error asks for, on errors that are worth it. */
 export const backoff = (times: number): Schedule.Schedule<unknown, unknown> =>
-  Policy.retryable(Schedule.exponential("200 millis").pipe(Schedule.jittered, Schedule.upTo({ times })))
+  retryable(Schedule.exponential("200 millis").pipe(Schedule.jittered, Schedule.upTo({ times })))

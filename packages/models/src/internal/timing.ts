@@ -1,4 +1,5 @@
 /** Bounds on the time that a model may take. */
+import * as Policy from "@selvage/core/Policy"
 import type * as AiError from "effect/ai/AiError"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -129,18 +130,33 @@ export const within =
     }
   })
 
+// What is below knows when to give up: a retry, for example.
+const earlier = (millis: number): Effect.Effect<number> =>
+  Effect.flatMap(Clock.currentTimeMillis, (now) =>
+    Effect.map(Policy.Deadline, (deadline) => Math.min(now + millis, deadline ?? Infinity))
+  )
+
 /** Ends a call, whatever is below, when its time is over, counted from its beginning. */
 export const until =
   (millis: number, error: (method: string) => AiError.AiError): Middleware =>
   (next) => ({
     ...next,
     generate: (call) =>
-      Effect.timeoutOrElse(next.generate(call), { duration: millis, orElse: () => Effect.fail(error(call.method)) }),
+      Effect.flatMap(earlier(millis), (deadline) =>
+        Effect.timeoutOrElse(Effect.provideService(next.generate(call), Policy.Deadline, deadline), {
+          duration: millis,
+          orElse: () => Effect.fail(error(call.method))
+        })
+      ),
     stream: (call) =>
-      streaming(next.stream(call), (began) => ({
-        least: millis,
-        end: () => began + millis,
-        received: () => undefined,
-        error: () => error(call.method)
-      }))
+      Stream.unwrap(
+        Effect.map(earlier(millis), (deadline) =>
+          streaming(Stream.provideService(next.stream(call), Policy.Deadline, deadline), (began) => ({
+            least: millis,
+            end: () => began + millis,
+            received: () => undefined,
+            error: () => error(call.method)
+          }))
+        )
+      )
   })

@@ -171,8 +171,7 @@ for (const store of stores("selvage_law_fold_test")) {
       60_000
     )
 
-    const test = it.live
-    test("a -0 is folded as the 0 that will be read", () =>
+    it.live("a -0 is folded as the 0 that will be read", () =>
       Effect.gen(function* () {
         const graph = Graph.make("zero", {
           state: {
@@ -188,6 +187,7 @@ for (const store of stores("selvage_law_fold_test")) {
         })
         const { state } = yield* Thread.run(graph, { thread: "zero", input: {} })
         assert.deepStrictEqual(yield* Thread.state(graph, { thread: "zero" }), state)
-      }).pipe(Effect.provide(store.layer)))
+      }).pipe(Effect.provide(store.layer))
+    )
   })
 }

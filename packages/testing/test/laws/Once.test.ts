@@ -78,14 +78,14 @@ for (const store of stores("selvage_law_once_test")) {
                 process,
                 enter: (place) =>
                   Effect.gen(function* () {
-                    if (committed.has(place)) violations.push(`task ${place} runs again`)
+                    if (!process.dead && committed.has(place)) violations.push(`task ${place} runs again`)
                     yield* Effect.sleep(random.below(5))
                     // Again and again, so that a retry does not help.
                     if (mishap?._tag === "Failure" && ++tasks >= mishap.at) return yield* new Transient({ of: place })
                   }),
                 piece: (place) =>
                   Effect.sync(() => {
-                    if (recorded.has(place)) violations.push(`the piece of ${place} is made again`)
+                    if (!process.dead && recorded.has(place)) violations.push(`the piece of ${place} is made again`)
                   })
               })
               const death = mishap?._tag === "Death" ? mishap : undefined
