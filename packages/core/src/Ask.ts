@@ -58,6 +58,9 @@ export interface OpenAsk {
  * Declares an ask. With a `deadline` it can be answered for so long after it was opened; a run of the thread that comes
  * later takes what `otherwise` gives for the answer, and without it fails with `AskExpired`, which `onError` can route.
  * Nothing wakes a thread by itself: run it again at the deadline that its open ask tells.
+ *
+ * An expired ask stays expired: without `otherwise` and without a route, every later run that goes on with this input fails
+ * with it again. A new input (another one, or under another run name) or a patch asks anew.
  */
 export const make = <
   const Name extends string,

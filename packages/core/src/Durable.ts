@@ -7,6 +7,12 @@
  *   between intent and result, nobody knows whether the call was made: it is never repeated in silence. The caller
  *   says how to find out (`reconcile`), or a person is asked ({@link Uncertain}).
  *
+ * **Gotchas**
+ *
+ * A call that failed with an error, timed out or was interrupted leaves an intent without a result too: the error does not say
+ * that nothing was done. A retry of the task looks into it (`reconcile`, or a person). Where an error is proof that the call
+ * was not made, return it as a value of the schema, so that it is recorded, or let `reconcile` give `None`.
+ *
  * Without a thread (`Graph.run`) both simply run the effect.
  *
  * @since 0.1.0
@@ -62,8 +68,9 @@ export const once = Effect.fnUntraced(function* <A, I, E, R>(
 /**
  * Makes a call that must never be repeated in silence.
  *
- * With a journaled result it gives that result. With an intent but no result, `reconcile` finds out whether the call
- * was made (`Some` its result, `None` it was not and is made now); without `reconcile` a person is asked.
+ * With a journaled result it gives that result. With an intent but no result (the process died, or the call failed, timed out
+ * or was interrupted), `reconcile` finds out whether the call was made (`Some` its result, `None` it was not and is made now);
+ * without `reconcile` a person is asked.
  */
 export const call = Effect.fnUntraced(function* <A, I, E, R, E2 = never, R2 = never>(options: {
   readonly key: string

@@ -82,7 +82,10 @@ export interface RunOptions<Input> {
    * run with it, so a program that may be started again after it was done names its run.
    */
   readonly input?: Input | undefined
-  /** A name for this run: a run of a name is started once, however often it is asked for. */
+  /**
+   * A name for this run: a run of a name is started once, however often it is asked for. A thread knows the names of its last
+   * 1,024 named runs.
+   */
   readonly run?: string | undefined
   /**
    * What becomes of an input for a thread whose run is not finished:
@@ -96,13 +99,17 @@ export interface RunOptions<Input> {
 
 /** A run whose input queues behind the run under way. */
 export interface QueueOptions<Input> extends Omit<RunOptions<Input>, "whenBusy"> {
-  /** The input is journaled and waits its turn; whoever runs the thread takes it up. A free thread runs it at once. */
+  /**
+   * The input is journaled and waits its turn; whoever runs the thread takes it up. A free thread runs it at once. At most
+   * 1,024 inputs wait; one more is `ThreadBusy`.
+   */
   readonly whenBusy: "queue"
 }
 
 /**
  * Starts a run of a thread, or goes on with the unfinished one. A finished thread without an input is left as it is.
- * Runs also what was queued behind it meanwhile; then the outcome is that of the last run.
+ * Runs also what was queued behind it meanwhile. If all of these runs are done, the outcome is that of the last. If one fails,
+ * those behind it run all the same, and then the first failure is given.
  */
 export const run: {
   <Name extends string, State, E, R, Input>(

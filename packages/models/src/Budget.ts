@@ -14,7 +14,8 @@
  * - Known usage as the provider reports it, with cached, written and reasoning tokens at their own price, rounded up to the
  *   micro-dollar.
  * - The estimate, when the usage is not known: a call or a stream that was interrupted, a stream that its reader left, that
- *   was cut or broke off after it had begun, an answer without usage. `Ledger.events` has an `EstimateCharged` for each.
+ *   was cut or broke off after it had begun (also if a policy then began it anew), an answer without usage. `Ledger.events`
+ *   has an `EstimateCharged` for each.
  * - Nothing for a model that failed before it answered (refused, rate limited, timed out, unreachable).
  *
  * **Estimates** are the counted prompt and tools, with the counter's error on top, and `outputTokens` for the answer. A
@@ -28,6 +29,7 @@
  * **Gotchas**
  *
  * - Put it outside of retries, breakers and fallback for one reservation per call, inside for one per attempt.
+ * - Where it stands in another one on the same ledger, each account is charged once for a call.
  * - A call without accounts is not limited.
  * - Of several accounts without room the first, which is the outermost, says what happens.
  * - A stream is reserved when it is run, in the accounts of the fiber that runs it.

@@ -216,7 +216,11 @@ const planRole = Effect.fnUntraced(function* (role: string, sources: Sources) {
   }
   const plan = planOf(owner, written, providers)
   const findings = [...plan.findings, ...unpriced(plan, owner, yield* Prices.Prices)]
-  for (const choice of plan.choices) findings.push(...(yield* checkChoice(choice, providers)))
+  for (const choice of plan.choices) {
+    for (const found of yield* checkChoice(choice, providers)) {
+      findings.push(found.where.startsWith("options.") ? { ...found, where: `${owner}: ${found.where}` } : found)
+    }
+  }
   const inherits = owner !== role && plan.origin.startsWith("SELVAGE_")
   const origin = inherits ? `${variableOf(role)} is not set, so as ${defaultRole}: ${plan.origin}` : plan.origin
   const budget = plan.budget === undefined ? undefined : { ...plan.budget, name: plan.budget.name ?? `role:${owner}` }

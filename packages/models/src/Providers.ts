@@ -50,7 +50,7 @@ export interface Provider {
   readonly address?: ((own: unknown) => string | undefined) | undefined
   /** The model that is used when only the key is configured. */
   readonly defaultModel?: string | undefined
-  /** What else is wrong with its configuration, for a model with these options. */
+  /** What else is wrong with its configuration, for a model with these options: by variable, or as `options.…` of the role. */
   readonly check?: ((own: unknown) => Effect.Effect<ReadonlyArray<Finding>, Config.ConfigError>) | undefined
   /** Added to the name where a person reads what a role resolved to. */
   readonly remark?: string | undefined

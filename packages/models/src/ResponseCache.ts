@@ -48,7 +48,8 @@
  *   `maxWait`, or ends in an answer that is not cached. Who waits for a stream gets it when it has ended.
  * - Tags are part of the key: calls with other tags do not share answers, so a tag of the tenant keeps tenants apart.
  * - Another process may give an answer from its memory for `memoryTimeToLive` after a tag was voided.
- * - A store that fails or is slow is a warning and a miss. SQL stores are bounded by the time to live alone.
+ * - A store that fails or is slow is a warning and a miss. What is persisted is bounded by the time to live:
+ *   the answers of that time, each no larger than `maxBytes`. The store deletes what has expired.
  */
 import type * as LanguageModel from "effect/ai/LanguageModel"
 import * as Context from "effect/Context"

@@ -208,7 +208,8 @@ describe("configuration of roles", () => {
       Effect.gen(function* () {
         const written = readFileSync(join(import.meta.dirname, "..", document), "utf8").replace(/^ \* ?/gm, "")
         const example = /^```toml\n([\s\S]*?)^```/m.exec(written)?.[1] ?? ""
-        const env = { ANTHROPIC_API_KEY: "k", OPENAI_API_KEY: "k", SELVAGE_MODELS_FILE: "m.toml" }
+        const keys = { ANTHROPIC_API_KEY: "k", OPENAI_API_KEY: "k", AZURE_OPENAI_API_KEY: "k" }
+        const env = { ...keys, SELVAGE_MODELS_FILE: "m.toml" }
         const models = yield* Effect.provide(Models.Models, build(env, {}, { "m.toml": example }))
         const { origin } = yield* models.resolve("smart")
         assert.strictEqual(origin, "m.toml: roles.smart.model")
@@ -217,6 +218,31 @@ describe("configuration of roles", () => {
   }
 
   describe("that is wrong", () => {
+    it.effect("is reported where a server is asked as it cannot be", () =>
+      Effect.gen(function* () {
+        const local = { api: "chat", auth: "none", baseUrl: "http://localhost:1/v1", compatibility: { strict: false } }
+        const of = (openai: object, env: Record<string, string> = {}) =>
+          findings({ SELVAGE_MODEL_SMART: JSON.stringify({ model: "openai:qwen3", options: { openai } }), ...env })
+        yield* Effect.scoped(
+          Layer.build(
+            build({ SELVAGE_MODEL_SMART: JSON.stringify({ model: "openai:qwen3", options: { openai: local } }) })
+          )
+        )
+        assert.deepStrictEqual(yield* of({ ...local, api: "responses" }), [
+          "smart: options.openai.compatibility :: compatibility has no effect with the Responses API"
+        ])
+        assert.deepStrictEqual(yield* of({ ...local, baseUrl: "localhost:1" }), [
+          "SELVAGE_MODEL_SMART: options.openai.baseUrl :: expected an http or https URL, such as http://localhost:11434/v1"
+        ])
+        assert.deepStrictEqual(yield* of({ ...local, auth: "bearer", keyVariable: "LOCAL_KEY" }), [
+          'LOCAL_KEY :: the key for the provider "openai" is missing'
+        ])
+        assert.deepStrictEqual(yield* of({}, { SELVAGE_OPENAI_AUTH: "basic", OPENAI_API_KEY: "k" }), [
+          'SELVAGE_OPENAI_AUTH :: "basic" is none of bearer, api-key, none'
+        ])
+      })
+    )
+
     it.effect("is reported all at once, with the place in the file", () =>
       Effect.gen(function* () {
         const wrong = `

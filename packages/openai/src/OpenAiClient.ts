@@ -43,6 +43,9 @@ export const defaultBaseUrl = "https://api.openai.com/v1"
 /** How the key travels: `Authorization: Bearer KEY`, Azure's `api-key: KEY`, or not at all. */
 export type Auth = "bearer" | "api-key" | "none"
 
+/** Headers for every request. What is `Redacted` is kept out of errors and of what is printed, like the key. */
+export type Headers = Readonly<Record<string, string | Redacted.Redacted>>
+
 /** What a client is made from. */
 export interface Options {
   /** The API key. Without one every request fails as `MissingKey`, unless `auth` is `none`. */
@@ -58,7 +61,7 @@ export interface Options {
   /** The longest silence: until the headers of a response, and between any two pieces of its body. Default: 10 minutes. */
   readonly timeout?: Duration.Input | undefined
   /** Headers added to every request. */
-  readonly headers?: Record<string, string> | undefined
+  readonly headers?: Headers | undefined
   /** Added to the query of every request, such as the `api-version` of older Azure resources. */
   readonly query?: Record<string, string> | undefined
   /** The `fetch` to send requests with: here goes a proxy. Default: the global one. */
@@ -73,7 +76,7 @@ export interface Service {
   readonly hasKey: boolean
   /** The longest silence of a response. */
   readonly timeout: Duration.Duration
-  /** Removes the API key, and credentials in the base URL, from text that came from outside or goes into an error. */
+  /** Removes the API key, secret headers, and credentials in the base URL, from text that came from outside or goes into an error. */
   readonly redact: (text: string) => string
 }
 
@@ -98,12 +101,24 @@ export const make = (options: Options): Service => {
   const apiKey = options.apiKey ?? Redacted.make("")
   const hasValue = Redacted.value(apiKey).trim().length > 0
   const timeout = Duration.fromInputUnsafe(options.timeout ?? Duration.minutes(10))
+  const secretHeaders: Array<readonly [string, Redacted.Redacted]> = []
+  const plainHeaders: Record<string, string> = {}
+  for (const [name, value] of Object.entries(options.headers ?? {})) {
+    if (Redacted.isRedacted(value)) secretHeaders.push([name, value])
+    else plainHeaders[name] = value
+  }
+  const hidden = [
+    ...(hasValue ? [Redacted.value(apiKey)] : []),
+    ...secretHeaders.map(([, value]) => Redacted.value(value)),
+    ...secretsIn(options.baseUrl ?? "")
+  ].filter((secret) => secret !== "")
   const authorized: typeof globalThis.fetch = (input, init) => {
-    const headers = new Headers(init?.headers)
+    const headers = new globalThis.Headers(init?.headers)
     // An own `authorization` in `headers` stays where the key does not travel there.
     if (headers.get("authorization") === `Bearer ${placeholder}`) headers.delete("authorization")
     if (auth === "bearer") headers.set("authorization", `Bearer ${Redacted.value(apiKey)}`)
     if (auth === "api-key") headers.set("api-key", Redacted.value(apiKey))
+    for (const [name, value] of secretHeaders) if (!headers.has(name)) headers.set(name, Redacted.value(value))
     return send(input, { ...init, headers })
   }
   const sdk = new Sdk({
@@ -118,26 +133,22 @@ export const make = (options: Options): Service => {
     timeout: Math.min(Duration.toMillis(timeout), 2 ** 31 - 1),
     logLevel: "off",
     fetch: authorized,
-    ...(options.headers === undefined ? undefined : { defaultHeaders: options.headers }),
+    defaultHeaders: plainHeaders,
     ...(options.query === undefined ? undefined : { defaultQuery: options.query })
   })
   return OpenAiClient.of({
     sdk,
     hasKey: auth === "none" || hasValue,
     timeout,
-    redact: (text) =>
-      secrets(options.baseUrl, hasValue ? Redacted.value(apiKey) : "").reduce(
-        (clean, secret) => clean.replaceAll(secret, "<redacted>"),
-        text
-      )
+    redact: (text) => hidden.reduce((clean, secret) => clean.replaceAll(secret, "<redacted>"), text)
   })
 }
 
-/** What of a client no error may show. */
-const secrets = (baseUrl: string | undefined, apiKey: string): ReadonlyArray<string> => {
-  const [, user] = /\/\/([^/@]+)@/.exec(baseUrl ?? "") ?? []
-  const [, query] = /\?(.+)$/.exec(baseUrl ?? "") ?? []
-  return [apiKey, user, query].filter((secret): secret is string => secret !== undefined && secret !== "")
+/** What of an address no error may show. */
+const secretsIn = (baseUrl: string): ReadonlyArray<string> => {
+  const [, user = ""] = /\/\/([^/@]+)@/.exec(baseUrl) ?? []
+  const [, query = ""] = /\?(.+)$/.exec(baseUrl) ?? []
+  return [user, query]
 }
 
 /** A client from plain options. */
@@ -154,7 +165,7 @@ export interface ConfigOptions extends Pick<Options, "auth" | "timeout" | "query
   /** Default: `OPENAI_PROJECT_ID`, else none. */
   readonly project?: Config.Config<string | undefined> | undefined
   /** Default: none. */
-  readonly headers?: Config.Config<Record<string, string> | undefined> | undefined
+  readonly headers?: Config.Config<Headers | undefined> | undefined
 }
 
 const optional = (name: string): Config.Config<string | undefined> =>

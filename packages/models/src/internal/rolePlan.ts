@@ -1,4 +1,6 @@
 /** What is written of a role, in code, a file and the environment, as a plan: which models, how, and what is wrong. Pure. */
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
@@ -131,6 +133,14 @@ interface Draft {
   readonly providers: Providers
 }
 
+// What of options that are wrong can be read: it says, for example, which key the model needs.
+const readable = (provider: Provider, own: unknown): unknown => {
+  if (provider.options === undefined || !Predicate.isObject(own)) return undefined
+  const read = Schema.decodeUnknownOption(provider.options, { onExcessProperty: "error" })
+  const right = Object.entries(own).filter(([name, value]) => Option.isSome(read({ [name]: value })))
+  return Option.getOrUndefined(read(Object.fromEntries(right)))
+}
+
 const choose = (
   entry: ModelConfig.Model,
   at: string,
@@ -168,7 +178,7 @@ const choose = (
     choices.push({
       ...parsed,
       portable: applied,
-      own: Result.isSuccess(decoded) ? decoded.success : undefined,
+      own: Result.isSuccess(decoded) ? decoded.success : readable(provider, own),
       policy: ModelConfig.mergePolicy(policy, written.policy)
     })
   }
