@@ -312,14 +312,19 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
         const expires = Math.min(now + holdFor, own.until)
         return answered("renew an amount", store.renew({ id, charges: lines, now, expires })).pipe(
           Effect.andThen(Effect.sync(() => (own.expires = expires))),
-          Effect.catch((error) => Effect.logWarning(`a reservation could not be renewed, it is tried again`, error))
+          Effect.catchCause((cause) =>
+            Effect.logWarning("a reservation could not be renewed, it is tried again", cause)
+          )
         )
       },
       { concurrency: 8, discard: true }
     )
   })
-  const renewing = Effect.suspend(() =>
-    kept.size === 0 ? Effect.andThen(anyKept.close, anyKept.await) : Effect.andThen(Effect.sleep(holdFor / 3), renewals)
+  // Closed before it is looked at: what is kept in between opens it again.
+  const renewing = anyKept.close.pipe(
+    Effect.andThen(Effect.suspend(() => (kept.size === 0 ? anyKept.await : Effect.void))),
+    Effect.andThen(Effect.sleep(holdFor / 3)),
+    Effect.andThen(renewals)
   )
 
   const giveBack = (id: string, lines: ReadonlyArray<Line>) =>

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as References from "effect/References"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
@@ -198,6 +199,40 @@ describe("Ledger", () => {
       yield* ledger.settle(lost, tokens(90))
       assert.deepInclude((yield* ledger.balances([account]))[0], { spent: tokens(130), reserved: BudgetStore.zero })
     }).pipe(memory())
+  )
+
+  it.effect(
+    "keeps what it is asked to keep, also with a store that fails once in a while, and no longer than it may",
+    () =>
+      Effect.gen(function* () {
+        const memory = BudgetStore.makeMemory()
+        let asked = 0
+        const broken = new BudgetStore.BudgetUnavailable({ operation: "renew an amount", cause: "unplugged" })
+        const ledger = yield* BudgetLedger.make({ holdFor: "3 minutes", keepFor: "20 minutes" }).pipe(
+          Effect.provideService(BudgetStore.BudgetStore, {
+            ...memory,
+            renew: (request) => (asked++ % 2 === 0 ? Effect.fail(broken) : memory.renew(request))
+          })
+        )
+        const account = { name: "u", tokens: 100 }
+        const held = Effect.map(ledger.balances([account]), ([own]) => own?.holds)
+        for (const round of [1, 2]) {
+          const kept = yield* ledger.reserve([account], tokens(10))
+          yield* ledger.keep(kept)
+          yield* ledger.reserve([account], tokens(10))
+          for (let minutes = 0; minutes < 19; minutes++) {
+            yield* TestClock.adjust("1 minute")
+            assert.strictEqual(yield* held, minutes < 2 ? 2 : 1, `round ${round}, minute ${minutes + 1}`)
+          }
+          if (round === 1) yield* ledger.settle(kept, tokens(1))
+          yield* TestClock.adjust("1 minute")
+          assert.strictEqual(yield* held, 0)
+          yield* TestClock.adjust("10 minutes")
+        }
+        const before = asked
+        yield* TestClock.adjust("1 day")
+        assert.strictEqual(asked, before)
+      }).pipe(Effect.scoped, Effect.provideService(References.MinimumLogLevel, "None"))
   )
 
   it.effect("reports a settlement that comes too late to be counted", () =>

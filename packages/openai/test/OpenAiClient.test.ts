@@ -57,6 +57,31 @@ describe("OpenAiClient", () => {
     assert.isFalse(JSON.stringify(client.sdk.apiKey).includes(key))
   })
 
+  it.effect("sends secret headers, and shows them neither in errors nor when inspected", () =>
+    Effect.gen(function* () {
+      const secret = "gateway-secret-0123"
+      const received: Array<unknown> = []
+      const url = yield* serve((request, response) => {
+        received.push(request.headers["x-gateway-key"], request.headers["x-team"])
+        response.writeHead(401, { "content-type": "application/json" })
+        response.end(JSON.stringify({ error: { message: `the key ${secret} is not known` } }))
+      })
+      const client = OpenAiClient.make({
+        apiKey: Redacted.make(key),
+        baseUrl: url,
+        headers: { "x-gateway-key": Redacted.make(secret), "x-team": "warehouse" }
+      })
+      const error = yield* LanguageModel.generateText({ prompt: "hello" }).pipe(
+        Effect.provide(OpenAiLanguageModel.layer({ model: "gpt-4o" })),
+        Effect.provideService(OpenAiClient.OpenAiClient, client),
+        Effect.flip
+      )
+      assert.deepStrictEqual(received, [secret, "warehouse"])
+      assert.include(error.message, "the key <redacted> is not known")
+      assert.notInclude(inspect([error, client], { depth: 10, showHidden: true }), secret)
+    })
+  )
+
   it.effect("sends organization, project, own headers, and the real key", () =>
     Effect.gen(function* () {
       const seen: Array<Record<string, unknown>> = []

@@ -192,29 +192,34 @@ interface Call {
   readonly left: boolean
 }
 
+interface Heard {
+  readonly type: string
+  readonly delta?: string
+}
+
 /** What a reader hears of a stream. */
 const hearing = (n: number, leave: boolean, heard: () => void) => {
   const prompt = `This is call number ${n}.`
-  const stream = wantsTool(n)
-    ? LanguageModel.streamText({ prompt, toolkit: Notes })
-    : LanguageModel.streamText({ prompt })
-  return (leave ? Stream.take(stream, 2) : stream).pipe(
-    Stream.runFold(
-      () => "",
-      (text, part) => {
-        if (part.type !== "response-metadata" && part.type !== "finish") heard()
-        return part.type === "text-delta" ? text + part.delta : text
-      }
+  const hear = <R>(stream: Stream.Stream<Heard, AiError.AiError, R>) =>
+    (leave ? Stream.take(stream, 2) : stream).pipe(
+      Stream.runFold(
+        () => "",
+        (text, part) => {
+          if (part.type !== "response-metadata" && part.type !== "finish") heard()
+          return part.type === "text-delta" ? text + (part.delta ?? "") : text
+        }
+      )
     )
-  )
+  return wantsTool(n)
+    ? hear(LanguageModel.streamText({ prompt, toolkit: Notes }))
+    : hear(LanguageModel.streamText({ prompt }))
 }
 
 const asking = (n: number) => {
   const prompt = `This is call number ${n}.`
-  return Effect.map(
-    wantsTool(n) ? LanguageModel.generateText({ prompt, toolkit: Notes }) : LanguageModel.generateText({ prompt }),
-    ({ text }) => text
-  )
+  return wantsTool(n)
+    ? Effect.map(LanguageModel.generateText({ prompt, toolkit: Notes }), ({ text }) => text)
+    : Effect.map(LanguageModel.generateText({ prompt }), ({ text }) => text)
 }
 
 const accountsOf = (n: number) =>
@@ -314,7 +319,7 @@ const checked = Effect.fnUntraced(function* (
 const clientSockets = () => process.getActiveResourcesInfo().filter((name) => name === "TCPSocketWrap").length
 
 /** Makes the calls and checks what became of them. */
-export const run = (options: Options): Effect.Effect<Report> =>
+export const run = (options: Options): Effect.Effect<Report, BudgetStore.BudgetUnavailable> =>
   Effect.gen(function* () {
     const socketsBefore = clientSockets()
     const served = counting()

@@ -1,7 +1,7 @@
 // Every fault × every wire × whole or streamed, over HTTP: the outcome is the documented one.
 import { ModelPolicy } from "@selvage/models"
 import { assert, describe, it } from "@effect/vitest"
-import * as AiError from "effect/ai/AiError"
+import type * as AiError from "effect/ai/AiError"
 import * as LanguageModel from "effect/ai/LanguageModel"
 import * as Tool from "effect/ai/Tool"
 import * as Toolkit from "effect/ai/Toolkit"

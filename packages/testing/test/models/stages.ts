@@ -2,7 +2,7 @@
 import { type FixtureResponse, LLMock } from "@copilotkit/aimock"
 import { LanguageModelLaws, ScriptedModel } from "@selvage/testing"
 import * as LanguageModel from "effect/ai/LanguageModel"
-import * as AiError from "effect/ai/AiError"
+import type * as AiError from "effect/ai/AiError"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

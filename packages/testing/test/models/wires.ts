@@ -247,7 +247,14 @@ export const chat: Wire = {
 
 // ---- the Messages API
 
-const blocksOf = (said: Said): ReadonlyArray<{ readonly type: string }> =>
+interface Block {
+  readonly type: string
+  readonly text?: string
+  readonly thinking?: string
+  readonly signature?: string
+}
+
+const blocksOf = (said: Said): ReadonlyArray<Block> =>
   said._tag === "Refusal"
     ? [{ type: "text", text: said.text } as const]
     : [
@@ -306,17 +313,17 @@ const blockEvents = (said: Said): ReadonlyArray<Event> =>
       ...deltas.map((delta) => ({ type: "content_block_delta", index, delta })),
       { type: "content_block_stop", index }
     ]
-    if ("thinking" in block && "signature" in block) {
-      const deltas = halves(String(block.thinking)).map((thinking) => ({ type: "thinking_delta", thinking }))
+    if (block.thinking !== undefined) {
+      const deltas = halves(block.thinking).map((thinking) => ({ type: "thinking_delta", thinking }))
       return events({ type: "thinking", thinking: "", signature: "" }, [
         ...deltas,
         { type: "signature_delta", signature: block.signature }
       ])
     }
-    if ("text" in block) {
+    if (block.text !== undefined) {
       return events(
         { type: "text", text: "" },
-        halves(String(block.text)).map((text) => ({ type: "text_delta", text }))
+        halves(block.text).map((text) => ({ type: "text_delta", text }))
       )
     }
     const calls = said._tag === "Answer" ? (said.calls ?? []) : []

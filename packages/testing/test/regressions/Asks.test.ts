@@ -10,7 +10,7 @@ import { makeGate, onJournal, settle } from "../behaviours/support.ts"
 const Approve = Ask.make("approve", { question: Schema.String, answer: Schema.Boolean })
 const Name = Ask.make("name", { question: Schema.String, answer: Schema.String })
 
-describe("review: asks", () => {
+describe("asks", () => {
   it.effect("a node that asks two questions at once waits for both", () =>
     Effect.gen(function* () {
       const graph = Graph.make("two-asks", {

@@ -21,7 +21,7 @@ const stock = Channel.reduce({
   }
 })
 
-describe("review: threads", () => {
+describe("threads", () => {
   const gated = Effect.gen(function* () {
     const gate = yield* makeGate
     const runs: Array<string> = []

@@ -34,7 +34,7 @@ const make = <const Step extends string>(
         })
   })
 
-describe("review: migrations", () => {
+describe("migrations", () => {
   const Old = make("old", "dollars")
   const New = make("new", "cents")
 

@@ -12,7 +12,7 @@ import { entriesOf, makeGate, onJournal, settle } from "../behaviours/support.ts
 const Approve = Ask.make("approve", { question: Schema.String, answer: Schema.Boolean })
 const Name = Ask.make("name", { question: Schema.String, answer: Schema.String })
 
-describe("review: at rest", () => {
+describe("at rest", () => {
   it.effect("what the last step of a run wrote into an ephemeral channel is not seen by the next run", () =>
     Effect.gen(function* () {
       const seen: Array<ReadonlyArray<string>> = []

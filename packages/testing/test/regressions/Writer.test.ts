@@ -21,7 +21,7 @@ const millis = (effect: Effect.Effect<unknown, unknown, Journal.Journal>) =>
     return performance.now() - start
   })
 
-describe("review: writer", () => {
+describe("writer", () => {
   it.effect("a task that appends goes on once its entry stands, however much the others append", () =>
     Effect.gen(function* () {
       let single = false
