@@ -314,4 +314,34 @@ describe("Agent", () => {
         }).pipe(Effect.provide(layers))
       })
   )
+
+  it.effect("what came before a model was asked again in mid-stream is no part of the answer", () =>
+    Effect.gen(function* () {
+      const model = yield* LanguageModel.make({
+        generateText: () => Effect.succeed([]),
+        streamText: () =>
+          Stream.make(
+            { type: "text-start", id: "1" },
+            { type: "text-delta", id: "1", delta: "half" },
+            { type: "response-metadata", modelId: "second", metadata: { selvage: { restarted: true } } },
+            { type: "text-start", id: "2" },
+            { type: "text-delta", id: "2", delta: "whole" },
+            { type: "text-end", id: "2" },
+            {
+              type: "finish",
+              reason: "stop",
+              usage: {
+                inputTokens: { uncached: 1, total: 1, cacheRead: 0, cacheWrite: 0 },
+                outputTokens: { total: 1, text: 1, reasoning: 0 }
+              }
+            }
+          )
+      })
+      const Teller = Agent.make("teller", { instructions: "Tell." })
+      yield* Effect.gen(function* () {
+        yield* Stream.runDrain(Thread.stream(Teller, { thread: "t", input: { prompt: "?" } }))
+        assert.strictEqual((yield* Thread.state(Teller, { thread: "t" })).text, "whole")
+      }).pipe(Effect.provide([Layer.succeed(LanguageModel.LanguageModel, model), Journal.layerMemory]))
+    })
+  )
 })

@@ -565,6 +565,7 @@ describe("ModelPolicy", () => {
     it.effect("goes on without a store that does not answer", () =>
       Effect.gen(function* () {
         const hangs = RateLimiter.RateLimiter.of({
+          [RateLimiter.TypeId]: RateLimiter.TypeId,
           consume: () => Effect.never,
           adaptiveConsume: () => Effect.never,
           adaptiveFeedback: () => Effect.never

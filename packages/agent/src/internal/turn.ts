@@ -10,6 +10,7 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 
@@ -115,6 +116,12 @@ export const modelTurn = <R>(options: TurnOptions<R>, state: TurnState) =>
     )
   )
 
+/** A model that was asked again in mid-stream (`ModelPolicy` of `@selvage/models`) says so: what came before is void. */
+const isRestart = (part: Response.AnyPart): boolean =>
+  part.type === "response-metadata" &&
+  Predicate.hasProperty(part.metadata, "selvage") &&
+  Predicate.hasProperty(part.metadata.selvage, "restarted")
+
 /** A response as it comes, its text told to who listens. */
 const told = <E, R>(stream: Stream.Stream<Response.AnyPart, E, R>): Effect.Effect<Answer, E, R> =>
   Effect.suspend(() => {
@@ -123,6 +130,11 @@ const told = <E, R>(stream: Stream.Stream<Response.AnyPart, E, R>): Effect.Effec
     const taken = Stream.runForEachArray(stream, (chunk) => {
       const deltas: Array<string> = []
       for (const part of chunk) {
+        if (isRestart(part)) {
+          parts.length = 0
+          text = ""
+          deltas.length = 0
+        }
         parts.push(part)
         if (part.type === "text-delta") deltas.push(part.delta)
       }
