@@ -320,10 +320,14 @@ describe("Agent", () => {
       const model = yield* LanguageModel.make({
         generateText: () => Effect.succeed([]),
         streamText: () =>
-          Stream.make(
+          Stream.fromIterable<Response.StreamPartEncoded>([
             { type: "text-start", id: "1" },
             { type: "text-delta", id: "1", delta: "half" },
-            { type: "response-metadata", modelId: "second", metadata: { selvage: { restarted: true } } },
+            {
+              type: "response-metadata",
+              modelId: "second",
+              metadata: { selvage: { restarted: { model: "first", reason: "it broke off" } } }
+            },
             { type: "text-start", id: "2" },
             { type: "text-delta", id: "2", delta: "whole" },
             { type: "text-end", id: "2" },
@@ -335,7 +339,7 @@ describe("Agent", () => {
                 outputTokens: { total: 1, text: 1, reasoning: 0 }
               }
             }
-          )
+          ])
       })
       const Teller = Agent.make("teller", { instructions: "Tell." })
       yield* Effect.gen(function* () {
