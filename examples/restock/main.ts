@@ -262,7 +262,7 @@ const command = Command.make("demo", flags, (options) =>
       if (Option.isSome(options.only)) return yield* only(options.only.value, options.prompt, approve)
       yield* Console.log(`thread: ${options.thread}; journal: ${files.journal}\n`)
       yield* restock(options.thread, approve, model)
-      yield* Console.log(`\nLook inside: npx pnpm selvage show ${options.thread} · start over: --fresh`)
+      yield* Console.log(`\nLook inside: npx -y pnpm@12.4.2 selvage show ${options.thread} · start over: --fresh`)
     })
     yield* program.pipe(
       Effect.provide([PurchasingLive, approvalAbove(options.approveAbove * 100)]),

@@ -114,7 +114,7 @@ export const ask = Effect.fnUntraced(function* <Name extends string, Question, A
   if (self.otherwise !== undefined) return self.otherwise(question)
   const { ask, deadline } = reply
   // Only an ask that has a deadline and no answer for it comes here, and of that `E` is `AskExpired`.
-  return yield* Effect.fail(new AskExpired({ ask, name: self.name, deadline }) as E)
+  return yield* Effect.fail(new AskExpired({ ask, asked: self.name, deadline }) as E)
 })
 
 /** An ask as a node of a graph: the question is made from the state, the answer becomes an update. */

@@ -195,7 +195,8 @@ export class AnswerInvalid extends Schema.TaggedError<AnswerInvalid>()("AnswerIn
 /** The deadline of an ask passed before it was answered, and the ask has no answer for that. */
 export class AskExpired extends Schema.TaggedError<AskExpired>()("AskExpired", {
   ask: Schema.String,
-  name: Schema.String,
+  /** The name that the ask was declared with. */
+  asked: Schema.String,
   /** Milliseconds since the epoch. */
   deadline: Schema.Finite
 }) {

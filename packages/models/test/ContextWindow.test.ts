@@ -486,8 +486,7 @@ describe("a window around a model", () => {
       const window = ContextWindow.layer({ window: 420, reserve: 0, counter: characters }).pipe(Layer.provide(layer))
       yield* LanguageModel.generateText({ prompt: conversation }).pipe(Effect.provide(window))
       yield* LanguageModel.generateText({ prompt: conversation, toolkit: Tools }).pipe(
-        Effect.provide(Tools.toLayer({ look: () => Effect.succeed("") })),
-        Effect.provide(window)
+        Effect.provide([Tools.toLayer({ look: () => Effect.succeed("") }), window])
       )
       assert.strictEqual(asked[0]!.content.length, 6)
       assert.isBelow(asked[1]!.content.length, 6)

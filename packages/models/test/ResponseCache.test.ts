@@ -306,8 +306,7 @@ describe("an equal call", () => {
           assert.strictEqual(response.toolResults[0]?.result, `look ${round + 1}`)
         }
       }).pipe(
-        Effect.provide(tools.toLayer({ look: () => Effect.sync(() => `look ${++looks}`) })),
-        Effect.provide(cachedBy({}, layer))
+        Effect.provide([tools.toLayer({ look: () => Effect.sync(() => `look ${++looks}`) }), cachedBy({}, layer)])
       )
       assert.strictEqual(asked.length, 1)
       assert.strictEqual(looks, 3)
@@ -739,7 +738,7 @@ describe("a store that fails", () => {
       const { asked, layer } = model()
       const call = ask("a").pipe(ResponseCache.withTags("x"))
       const twice = Effect.andThen(call, call)
-      yield* twice.pipe(Effect.provide(process_(layer)), Effect.provide(failing(down)))
+      yield* twice.pipe(Effect.provide(Layer.provide(process_(layer), failing(down))))
       assert.strictEqual(asked.length, 1)
     })
   )
@@ -748,7 +747,14 @@ describe("a store that fails", () => {
     Effect.gen(function* () {
       const { layer } = model()
       const fiber = yield* Effect.forkChild(
-        ask("a").pipe(Effect.provide(process_(layer)), Effect.provide(failing(() => Effect.never))),
+        ask("a").pipe(
+          Effect.provide(
+            Layer.provide(
+              process_(layer),
+              failing(() => Effect.never)
+            )
+          )
+        ),
         { startImmediately: true }
       )
       yield* TestClock.adjust("2 seconds")
@@ -761,7 +767,7 @@ describe("a store that fails", () => {
       const { layer } = model()
       const error = yield* Effect.flatMap(ResponseCache.ResponseCache, (cache) =>
         Effect.flip(cache.invalidate("x"))
-      ).pipe(Effect.provide(process_(layer)), Effect.provide(failing(down)))
+      ).pipe(Effect.provide(Layer.provide(process_(layer), failing(down))))
       assert.strictEqual(error._tag, "PersistenceError")
     })
   )

@@ -97,8 +97,7 @@ const faults: Readonly<Record<string, Fault>> = {
     response.writeHead(200, { "content-type": streaming ? "text/event-stream" : "application/json" })
     response.end(streaming ? sse(wire.begin("answer")) : '{"id":')
   },
-  refuses: (wire, response, streaming, n) =>
-    perform(wire, { _tag: "Answer", text: `answer to ${n}`, usage: usageOf(n) }, response, streaming),
+  refuses: (wire, response, streaming) => perform(wire, { _tag: "Refusal", text: refusal }, response, streaming),
   "invalid arguments": (wire, response, streaming, n) =>
     perform(
       wire,
@@ -107,6 +106,10 @@ const faults: Readonly<Record<string, Fault>> = {
       streaming
     )
 }
+
+const refusal = "I will not."
+// The usage of a refusal is the wires' own.
+const costOfRefusal = 19
 
 /** What the answer to a call costs: the caller knows it without being told. */
 const usageOf = (n: number) => ({ input: 50 + (n % 37), cached: n % 3 === 0 ? 10 : 0, output: 5 + (n % 11) })
@@ -249,8 +252,8 @@ const answered: ReadonlySet<string> = new Set(["InvalidResponseError", "InvalidO
 // The answer was good, the call it makes is not: found above the budget, which knows the usage.
 const calledWrong: ReadonlySet<string> = new Set(["ToolParameterValidationError", "ToolNotFoundError"])
 
-const reasonOf = (exit: Exit.Exit<unknown, AiError.AiError>): string => {
-  if (Exit.isSuccess(exit)) return "answer"
+const reasonOf = (exit: Exit.Exit<string, AiError.AiError>): string => {
+  if (Exit.isSuccess(exit)) return exit.value === refusal ? "refusal" : "answer"
   const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
   if (error !== undefined) return AiError.isAiError(error) ? error.reason._tag : `not an AiError: ${String(error)}`
   return Cause.hasInterrupts(exit.cause) ? "interrupted" : `a defect: ${Cause.pretty(exit.cause)}`
@@ -260,8 +263,9 @@ const reasonOf = (exit: Exit.Exit<unknown, AiError.AiError>): string => {
 const charges = ({ content, exit, left, n }: Call): ReadonlyArray<number> => {
   const reason = reasonOf(exit)
   // It depends on the moment at which it left.
-  if (left) return [0, costOf(n), estimate]
+  if (left) return [0, costOf(n), costOfRefusal, estimate]
   if (reason === "answer") return [costOf(n)]
+  if (reason === "refusal") return [costOfRefusal]
   // A stream ends at a wrong call, at times before its usage came.
   if (calledWrong.has(reason)) return isStreamed(n) ? [costOf(n), estimate] : [costOf(n)]
   return [content || answered.has(reason) ? estimate : 0]
@@ -282,7 +286,7 @@ const checked = Effect.fnUntraced(function* (
     must(!reason.startsWith("not an") && !reason.startsWith("a defect"), () => `call ${n} ended in ${reason}`)
     must(reason !== "interrupted" || left, () => `call ${n} was interrupted by nobody`)
     must(millis <= deadline + lag + 50, () => `call ${n} took ${millis} ms`)
-    if (Exit.isSuccess(exit) && !left) {
+    if (Exit.isSuccess(exit) && reason === "answer" && !left) {
       must(exit.value === `answer to ${n}` || exit.value === "", () => `call ${n} got "${exit.value}"`)
     }
     const ran = notes.get(n) ?? 0
