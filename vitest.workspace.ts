@@ -4,6 +4,8 @@ const project = (name: string, root: string) => ({ test: { name, root, include: 
 
 export default defineConfig({
   test: {
+    // As many as there are cores: most of the time of the suite is tests that wait.
+    maxWorkers: "100%",
     projects: [
       ...["core", "sqlite", "postgres", "openai", "anthropic", "models", "tools", "agent", "testing", "cli"].map(
         (name) => project(name, `packages/${name}`)

@@ -420,7 +420,7 @@ for (const store of stores("selvage_behaviours_new")) {
           const tooLate = yield* elsewhere(Thread.run(routed, { thread: "routed" }))
           assert.deepStrictEqual(tooLate.state.out, ["too late"])
           const expired = yield* Effect.flip(elsewhere(Thread.run(strict, { thread: "strict" })))
-          assert.ok(expired._tag === "AskExpired" && expired.name === "strict")
+          assert.ok(expired._tag === "AskExpired" && expired.asked === "strict")
           assert.strictEqual(
             (yield* Effect.flip(elsewhere(Thread.run(strict, { thread: "strict" }))))._tag,
             "AskExpired"
