@@ -84,7 +84,7 @@ describe("Offline, for any schema and any toolkit", () => {
               // A check of one's own that its JSON schema does not tell may be beyond guessing: that is said, not faked.
               Effect.catchIf(
                 (error) => AiError.isAiError(error) && error.reason._tag === "UnsupportedSchemaError",
-                () => Effect.sync(() => refused++)
+                () => Effect.sync(() => void refused++)
               ),
               Effect.tapError(() =>
                 Effect.sync(() => console.log(JSON.stringify(Schema.toJsonSchemaDocument(schema))))
