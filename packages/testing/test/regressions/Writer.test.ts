@@ -167,9 +167,10 @@ describe("writer", () => {
           yield* run("warm-up", 200)
           const small = yield* run("small", 500)
           const large = yield* run("large", 4000)
-          assert.isAtMost(large / small, 16, `${what}: ${small.toFixed(0)} ms and ${large.toFixed(0)} ms`)
+          // Eight times the width; the square would be 64. Times of one process vary.
+          assert.isAtMost(large / small, 32, `${what}: ${small.toFixed(0)} ms and ${large.toFixed(0)} ms`)
         }).pipe(Effect.provide(Journal.layerMemory)),
-      60_000
+      { timeout: 60_000, retry: 3 }
     )
   }
 })
