@@ -14,11 +14,12 @@ const peers = [
   "@ai-sdk/openai",
   "@openai/agents",
   "openai",
-  "@anthropic-ai/sdk"
+  "@anthropic-ai/sdk",
+  "undici"
 ]
 
 /** Ours. */
-const packages = ["core", "sqlite", "tools", "agent", "openai", "anthropic", "models"]
+const packages = ["core", "sqlite", "tools", "agent", "provider", "openai", "anthropic", "models"]
 
 interface Manifest {
   readonly exports: unknown

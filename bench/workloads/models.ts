@@ -18,8 +18,12 @@ export const answer =
   "A selvage is the self-finished edge of a woven cloth, made where the weft turns back around the outermost warp threads. " +
   "It keeps the fabric from unravelling without hemming, and it stays straight while the cloth is handled, cut and sewn."
 
+/** Rounds of a measure after its warm-up, and how many of them, the last, count as settled. */
+const rounds = Number(process.env["SELVAGE_BENCH_ROUNDS"] ?? 10)
+const settled = 5
+
 /** Work to be measured against a server. */
-export type Work = (url: string) => Promise<unknown>
+export type Work<A> = (url: string) => Promise<A>
 
 const listening = async (): Promise<{ readonly url: string; readonly server: ChildProcess }> => {
   const server = fork(new URL("modelServer.ts", import.meta.url), { stdio: ["ignore", "ignore", "inherit", "ipc"] })
@@ -34,15 +38,27 @@ const cpu = async (work: () => Promise<unknown>): Promise<number> => {
   return (user + system) / 1000
 }
 
-/** CPU time of the work after the same work once for warming up, and the median of three more. */
-export const cpuOf = (work: (url: string) => Promise<() => Promise<unknown>>) => async (): Promise<Sample> => {
+/** What a side does against a server, and what it lets go of at the end. */
+export interface Side {
+  readonly once: () => Promise<unknown>
+  readonly close?: () => Promise<unknown>
+}
+
+/**
+ * CPU time of the work after the same work once for warming up, and the median of the runs after that, once the compiler has
+ * settled: what a server spends on a call.
+ */
+export const cpuOf = (open: Work<Side>) => async (): Promise<Sample> => {
   const { server, url } = await listening()
   try {
-    const once = await work(url)
+    const { close, once } = await open(url)
     await once()
     const ms = await cpu(once)
-    const more = [await cpu(once), await cpu(once), await cpu(once)]
-    return { ms, warm: median(more) }
+    const more: Array<number> = []
+    for (let round = 1; round < rounds; round++) more.push(await cpu(once))
+    if (process.env["SELVAGE_BENCH_ROUNDS"] !== undefined) console.error(ms, ...more)
+    await close?.()
+    return { ms, warm: median(more.slice(-settled)) }
   } finally {
     server.kill()
   }

@@ -9,31 +9,34 @@ const provider = (url: string) => createOpenAI({ apiKey: "sk-test", baseURL: `${
 export const workloads: Readonly<Record<string, Workload>> = {
   "calls, OpenAI": cpuOf(async (url) => {
     const openai = provider(url)
-    return () =>
+    const once = () =>
       times(calls, async () => {
         const { text, usage } = await generateText({ model: openai(model.openai), prompt, maxRetries: 0 })
         expect("the answer", text, answer)
         expect("the tokens", usage.totalTokens, 100)
       })
+    return { once }
   }),
   "tokens, OpenAI": cpuOf(async (url) => {
     const openai = provider(url)
-    return () =>
+    const once = () =>
       times(streams, async () => {
         let heard = 0
         const { textStream } = streamText({ model: openai(model.openai), prompt, maxRetries: 0 })
         for await (const _ of textStream) heard++
         expect("the tokens", heard, tokens)
       })
+    return { once }
   }),
   "tokens, OpenAI Chat": cpuOf(async (url) => {
     const openai = provider(url)
-    return () =>
+    const once = () =>
       times(streams, async () => {
         let heard = 0
         const { textStream } = streamText({ model: openai.chat(model.openai), prompt, maxRetries: 0 })
         for await (const _ of textStream) heard++
         expect("the tokens", heard, tokens)
       })
+    return { once }
   })
 }

@@ -48,7 +48,7 @@ const repeated = (count: number, task: Effect.Effect<void, unknown, LanguageMode
   cpuOf(async (url) => {
     const runtime = ManagedRuntime.make(layer(url))
     const all = Effect.forEach(Array.from({ length: count }), () => task, { concurrency, discard: true })
-    return () => runtime.runPromise(all)
+    return { once: () => runtime.runPromise(all), close: () => runtime.dispose() }
   })
 
 const call = Effect.map(LanguageModel.generateText({ prompt }), ({ text, usage }) => {

@@ -22,13 +22,14 @@
  * **Gotchas**
  *
  * - A proxy is a dispatcher of `fetchOptions` (`new ProxyAgent(…)` of `undici`), or Node's own with `NODE_USE_ENV_PROXY=1`.
- * - `timeout` bounds silence, not a call: an answer that keeps coming may take longer. It becomes a `NetworkError`. Node's own `fetch` cuts a
- *   body that is silent for five minutes, whatever `timeout` says.
+ * - `timeout` bounds silence, not a call: an answer that keeps coming may take longer. It becomes a `NetworkError`. A
+ *   `fetch` of your own may be shorter of patience: Node's cuts a body that is silent for five minutes.
  * - A copy made with `sdk.withOptions` reads the environment again.
  * - A key that is empty, or cannot be sent in a header, fails each call with `AuthenticationError`; `layerConfig` reports an unset or empty
  *   variable earlier, as a `ConfigError` when the layer is built.
  */
 import Anthropic, { type ClientOptions } from "@anthropic-ai/sdk"
+import * as Fetch from "@selvage/provider/Fetch"
 import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Context from "effect/Context"
@@ -59,7 +60,7 @@ export interface Options {
   readonly timeout?: Duration.Input | undefined
   /** Sent with every request, over the SDK's own of the same name. */
   readonly headers?: Headers | undefined
-  /** The `fetch` to send with; the global one when absent. */
+  /** The `fetch` to send with; when absent the one of `@selvage/provider`, which costs less than Node's. */
   readonly fetch?: typeof globalThis.fetch | undefined
   /** Passed to `fetch`, for a dispatcher (a proxy, a connection pool) or TLS. */
   readonly fetchOptions?: ClientOptions["fetchOptions"]
@@ -108,6 +109,7 @@ const forgetEnvironment = (sdk: Anthropic): void => {
 export const make = (options: Options): Service => {
   const currentKey = () => Redacted.value(options.apiKey).trim()
   const headers = options.headers ?? {}
+  const timeout = Math.max(1, Math.round(Duration.toMillis(options.timeout ?? defaultTimeout)))
   const sdk = new Anthropic({
     apiKey: async () => {
       const key = currentKey()
@@ -118,11 +120,11 @@ export const make = (options: Options): Service => {
     authToken: null,
     webhookKey: null,
     baseURL: options.baseUrl ?? defaultBaseUrl,
-    timeout: Math.max(1, Math.round(Duration.toMillis(options.timeout ?? defaultTimeout))),
+    timeout,
     maxRetries: 0,
     logLevel: "off",
     openTelemetry: false,
-    fetch: options.fetch,
+    fetch: options.fetch ?? Fetch.make({ silence: timeout }),
     fetchOptions: options.fetchOptions,
     middleware: Object.keys(headers).length === 0 ? [] : [sending(headers)]
   })

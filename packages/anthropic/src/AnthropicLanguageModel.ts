@@ -32,6 +32,7 @@
  *   version before it, 2023-06-01, where some models take them and others answer with `InvalidRequestError`.
  * - A 529 or 5xx that names a wait becomes a `RateLimitError`, the one reason that can carry `retryAfter`.
  */
+import * as Provider from "@selvage/provider/Provider"
 import * as AiError from "effect/ai/AiError"
 import { toCodecAnthropic } from "effect/ai/AnthropicStructuredOutput"
 import * as LanguageModel from "effect/ai/LanguageModel"
@@ -193,7 +194,7 @@ export const make = Effect.fnUntraced(function* (
   model: Options
 ): Effect.fn.Return<LanguageModel.LanguageModel, never, AnthropicClient> {
   const source: Source = { client: yield* AnthropicClient, model, threads: Threads.make() }
-  return yield* LanguageModel.make({
+  return yield* Provider.make({
     codecTransformer: toCodecAnthropic,
     generateText: (options) => Effect.mapError(generate(source, options), named(options, "generateText")),
     streamText: (options) => Stream.mapError(Stream.unwrap(open(source, options)), named(options, "streamText"))

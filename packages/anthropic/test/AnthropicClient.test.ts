@@ -7,6 +7,7 @@ import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import { inspect } from "node:util"
 import { AnthropicClient, AnthropicLanguageModel } from "../src/index.ts"
+import { Agent, type Dispatcher } from "undici"
 import { against, key, message, modelName, serve, serveJson, sse, started, textBlock } from "./servers.ts"
 
 const ask = LanguageModel.generateText({ prompt: "hello" })
@@ -118,9 +119,10 @@ describe("the way to the API", () => {
     Effect.gen(function* () {
       const proxy = yield* serveJson(message({}))
       // What undici's ProxyAgent is to fetch: a dispatcher that sends every request to one place, whatever its origin.
-      const direct: any = Reflect.get(globalThis, Symbol.for("undici.globalDispatcher.1"))
+      const direct = new Agent()
       const dispatcher: any = {
-        dispatch: (options: object, handler: unknown) => direct.dispatch({ ...options, origin: proxy.url }, handler)
+        dispatch: (options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler) =>
+          direct.dispatch({ ...options, origin: proxy.url }, handler)
       }
       yield* ask.pipe(through(at("http://api.example.invalid", { fetchOptions: { dispatcher } })))
       assert.strictEqual(proxy.received.length, 1)
@@ -164,8 +166,7 @@ describe("a stream that falls silent", () => {
           response.writeHead(200, { "content-type": "text/event-stream" })
           response.write(sse([started, ...textBlock("Hel").slice(0, 2)]))
         })
-        const direct: any = Reflect.get(globalThis, Symbol.for("undici.globalDispatcher.1"))
-        const dispatcher = new direct.constructor({ bodyTimeout: 50 })
+        const dispatcher: any = new Agent({ bodyTimeout: 50 })
         const seen: Array<string> = []
         const error = yield* LanguageModel.streamText({ prompt: "hello" }).pipe(
           Stream.runForEach((part) => Effect.sync(() => seen.push(part.type))),

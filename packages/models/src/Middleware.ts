@@ -41,6 +41,7 @@
  * )
  * ```
  */
+import * as Provider from "@selvage/provider/Provider"
 import type * as AiError from "effect/ai/AiError"
 import * as LanguageModel from "effect/ai/LanguageModel"
 import * as Model from "effect/ai/Model"
@@ -216,7 +217,7 @@ const callOf = (options: LanguageModel.ProviderOptions, streaming: boolean): Cal
 /** A model whose answers are given by what is below: tools are resolved here, once. */
 export const fromNext = (next: Next): Effect.Effect<LanguageModel.LanguageModel> =>
   Effect.map(
-    LanguageModel.make({
+    Provider.make({
       codecTransformer: jsonCodec,
       supportsSystemMessagesInHistory: next.supportsSystemMessagesInHistory,
       generateText: (options) => next.generate(callOf(options, false)),

@@ -29,6 +29,7 @@
  *   OpenAiClient.layer({ apiKey: Redacted.make("sk-…"), fetch })
  * ```
  */
+import * as Fetch from "@selvage/provider/Fetch"
 import { type ClientOptions, OpenAI } from "openai"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
@@ -64,7 +65,7 @@ export interface Options {
   readonly headers?: Headers | undefined
   /** Added to the query of every request, such as the `api-version` of older Azure resources. */
   readonly query?: Record<string, string> | undefined
-  /** The `fetch` to send requests with: here goes a proxy. Default: the global one. */
+  /** The `fetch` to send requests with: here goes a proxy. Default: the one of `@selvage/provider`, which costs less than Node's. */
   readonly fetch?: typeof globalThis.fetch | undefined
 }
 
@@ -96,11 +97,11 @@ class Sdk extends OpenAI {
 
 /** Makes a client. It opens no connection: the first request does. */
 export const make = (options: Options): Service => {
-  const send = options.fetch ?? globalThis.fetch
   const auth = options.auth ?? "bearer"
   const apiKey = options.apiKey ?? Redacted.make("")
   const hasValue = Redacted.value(apiKey).trim().length > 0
   const timeout = Duration.fromInputUnsafe(options.timeout ?? Duration.minutes(10))
+  const send = options.fetch ?? Fetch.make({ silence: Duration.toMillis(timeout) })
   const secretHeaders: Array<readonly [string, Redacted.Redacted]> = []
   const plainHeaders: Record<string, string> = {}
   for (const [name, value] of Object.entries(options.headers ?? {})) {
@@ -119,7 +120,7 @@ export const make = (options: Options): Service => {
     if (auth === "bearer") headers.set("authorization", `Bearer ${Redacted.value(apiKey)}`)
     if (auth === "api-key") headers.set("api-key", Redacted.value(apiKey))
     for (const [name, value] of secretHeaders) if (!headers.has(name)) headers.set(name, Redacted.value(value))
-    return send(input, { ...init, headers })
+    return send(input, { ...init, headers: Object.fromEntries(headers) })
   }
   const sdk = new Sdk({
     apiKey: placeholder,

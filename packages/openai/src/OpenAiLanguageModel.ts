@@ -38,6 +38,7 @@
  * - `previousResponseId` and `ResponseIdTracker` continue what is stored at OpenAI: they need `store: true`.
  * - With `toolCallValidation: "deferred"` a call whose arguments are malformed JSON carries the text as its parameters.
  */
+import * as Provider from "@selvage/provider/Provider"
 import type * as AiError from "effect/ai/AiError"
 import * as IdGenerator from "effect/ai/IdGenerator"
 import * as LanguageModel from "effect/ai/LanguageModel"
@@ -207,7 +208,7 @@ export const make = Effect.fnUntraced(function* (
     )
   })
 
-  return yield* LanguageModel.make({
+  return yield* Provider.make({
     codecTransformer: toCodecOpenAI,
     supportsSystemMessagesInHistory: Effect.succeed(true),
     generateText: (request) =>

@@ -3,6 +3,7 @@
  * client's timeout.
  */
 import { APIError } from "@anthropic-ai/sdk"
+import * as Fetch from "@selvage/provider/Fetch"
 import type * as AiError from "effect/ai/AiError"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -61,14 +62,13 @@ const send = Effect.fnUntraced(function* ({
     return Effect.void
   })
   yield* Effect.forkScoped(look)
-  const reader = response.body?.getReader()
+  const pieces = Fetch.pieces(response)
   const next = Effect.mapError(
     attempt(async () => {
-      const piece = await reader?.read()
+      const piece = await pieces.next()
       last = clock.currentTimeMillisUnsafe()
-      if (piece !== undefined && !piece.done) return piece.value
-      finished = true
-      return undefined
+      finished = piece === undefined
+      return piece
     }, context),
     (reason) =>
       silent

@@ -2,11 +2,13 @@
  * A language model as what is below a middleware: asked for one turn, with tools that it can see and not run, and its parts
  * as data again.
  */
+import * as Provider from "@selvage/provider/Provider"
 import * as AiError from "effect/ai/AiError"
 import type * as LanguageModel from "effect/ai/LanguageModel"
 import type * as Response from "effect/ai/Response"
-import type * as Tool from "effect/ai/Tool"
+import * as Tool from "effect/ai/Tool"
 import type * as Toolkit from "effect/ai/Toolkit"
+import type * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Base64 from "effect/encoding/Base64"
@@ -46,6 +48,13 @@ const requestOf = (call: Call): Request => {
   }
   return request as unknown as Request
 }
+
+const requestTo = ({ prompt, toolChoice, tools }: Call): Provider.Request => ({
+  prompt,
+  tools,
+  toolChoice: tools.length === 0 ? "none" : toolChoice,
+  toolCallValidation: "deferred"
+})
 
 const PartTypeId = "~effect/ai/Response/Part"
 
@@ -146,8 +155,7 @@ const checked = <Parts extends ReadonlyArray<Response.AnyPartEncoded>>(
 type Chunk = readonly [Part, ...Array<Part>]
 type Whole = { readonly content: ReadonlyArray<Response.AnyPart>; readonly value?: unknown }
 
-/** What is below the innermost middleware. */
-export const bottom = (model: LanguageModel.LanguageModel): Next => ({
+const around = (model: LanguageModel.LanguageModel): Next => ({
   subject: { role: undefined, models: [] },
   supportsSystemMessagesInHistory: model.supportsSystemMessagesInHistory,
   generate: (call) => {
@@ -173,3 +181,34 @@ export const bottom = (model: LanguageModel.LanguageModel): Next => ({
     )
   }
 })
+
+const isDeclared = (call: Call): boolean => call.tools.every((tool) => !Tool.isProviderDefined(tool))
+
+/** What is below the innermost middleware: the provider itself where its adapter lets it be reached, else the whole model. */
+export const bottom = (model: LanguageModel.LanguageModel): Next => {
+  const whole = around(model)
+  const direct = Provider.directOf(model)
+  if (direct === undefined) return whole
+  // An object is in a form that the model's codec knows, and what a provider's own tool gave in one that the tool knows.
+  const goes = (call: Call, context: Context.Context<never>): boolean =>
+    call.object === undefined && isDeclared(call) && direct.isOpen(context)
+  return {
+    ...whole,
+    generate: (call) =>
+      Effect.contextWith((context: Context.Context<never>) =>
+        goes(call, context)
+          ? Effect.flatMap(direct.generateText(requestTo(call)), (answer) => checked(call, answer))
+          : whole.generate(call)
+      ),
+    stream: (call) =>
+      Stream.unwrap(
+        Effect.contextWith((context: Context.Context<never>) => {
+          if (!goes(call, context)) return Effect.succeed(whole.stream(call))
+          const parts = direct.streamText(requestTo(call))
+          return Effect.succeed(
+            call.toolCallValidation === "deferred" ? parts : Stream.mapArrayEffect(parts, (chunk) => checked(call, chunk))
+          )
+        })
+      )
+  }
+}

@@ -2,6 +2,7 @@
  * One request through the SDK, as an Effect or as a stream. Interruption aborts the HTTP request; nothing is retried; what
  * comes back is bounded in size and in silence, and a stream that ends before its last event is an error.
  */
+import * as Fetch from "@selvage/provider/Fetch"
 import type { AiError } from "effect/ai/AiError"
 import * as AiErrors from "effect/ai/AiError"
 import * as Cause from "effect/Cause"
@@ -118,24 +119,23 @@ export const requireKey = (client: Service, context: Errors.RequestContext): Eff
       )
 
 const readText = async (response: Response, context: Errors.RequestContext, watching: Watch): Promise<string> => {
-  if (response.body === null) return ""
+  const body = Fetch.pieces(response)
   const decoder = new TextDecoder()
-  const reader = response.body.getReader()
   let bytes = 0
   let text = ""
   while (true) {
-    const chunk = await reader.read()
+    const piece = await body.next()
     watching.heard()
-    if (chunk.done) {
+    if (piece === undefined) {
       watching.finished()
       return text + decoder.decode()
     }
-    bytes += chunk.value.byteLength
+    bytes += piece.byteLength
     if (bytes > maxResponseBytes) {
-      await reader.cancel()
+      await body.cancel()
       throw Errors.invalidResponse(context, `The body is larger than ${maxResponseBytes} bytes`)
     }
-    text += decoder.decode(chunk.value, { stream: true })
+    text += decoder.decode(piece, { stream: true })
   }
 }
 
@@ -213,20 +213,20 @@ const arrivals = (
   watching: Watch,
   response: Response
 ): Effect.Effect<ReadonlyArray<Sse.Event> | undefined, AiError> => {
-  const body = response.body?.getReader()
+  const body = Fetch.pieces(response)
   const text = new TextDecoder()
   let arrived: Array<Sse.Event> = []
   const parser = Sse.makeParser((event) => void (event._tag === "Event" && arrived.push(event)), {
     maxEventSize: maxResponseBytes
   })
   return attempt(client, context, watching, async () => {
-    const chunk = await body?.read()
+    const piece = await body.next()
     watching.heard()
-    if (chunk === undefined || chunk.done) {
+    if (piece === undefined) {
       watching.finished()
       return undefined
     }
-    if (parser.feed(text.decode(chunk.value, { stream: true })) !== undefined) {
+    if (parser.feed(text.decode(piece, { stream: true })) !== undefined) {
       throw Errors.invalidResponse(context, `A stream event is larger than ${maxResponseBytes} characters`)
     }
     const events = arrived

@@ -1,0 +1,2 @@
+export * as Fetch from "./Fetch.ts"
+export * as Provider from "./Provider.ts"
