@@ -32,21 +32,22 @@
  *   version before it, 2023-06-01, where some models take them and others answer with `InvalidRequestError`.
  * - A 529 or 5xx that names a wait becomes a `RateLimitError`, the one reason that can carry `retryAfter`.
  */
+import * as Annotations from "@selvage/provider/Annotations"
 import * as Provider from "@selvage/provider/Provider"
 import * as AiError from "effect/ai/AiError"
 import { toCodecAnthropic } from "effect/ai/AnthropicStructuredOutput"
 import * as LanguageModel from "effect/ai/LanguageModel"
 import * as Model from "effect/ai/Model"
 import type * as Response from "effect/ai/Response"
-import { addGenAIAnnotations } from "effect/ai/Telemetry"
 import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Sse from "effect/encoding/Sse"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
+import * as Predicate from "effect/Predicate"
 import * as Stream from "effect/Stream"
-import type { Span } from "effect/Tracer"
 import { AnthropicClient, type Service as Client } from "./AnthropicClient.ts"
 import type { Config, Options } from "./internal/config.ts"
 import { decoder, endpoint, type RequestContext, transportError } from "./internal/errors.ts"
@@ -70,35 +71,20 @@ export {
 
 type Reason = AiError.AiErrorReason
 
-const annotateRequest = (span: Span, request: Request.Body, options: LanguageModel.ProviderOptions): void =>
-  addGenAIAnnotations(span, {
-    provider: { name: "anthropic" },
-    operation: { name: "chat" },
-    output: { type: options.responseFormat.type },
-    request: {
-      model: request.model,
-      maxTokens: request.max_tokens,
-      temperature: request.temperature,
-      topP: request.top_p,
-      topK: request.top_k,
-      stopSequences: request.stop_sequences
-    }
-  })
-
-const annotateResponse = (span: Span, part: Response.StreamPartEncoded | Response.PartEncoded): void => {
-  if (part.type === "response-metadata") {
-    addGenAIAnnotations(span, { response: { id: part.id, model: part.modelId } })
-  } else if (part.type === "finish") {
-    addGenAIAnnotations(span, {
-      response: { finishReasons: [part.reason] },
-      usage: { inputTokens: part.usage.inputTokens.total, outputTokens: part.usage.outputTokens.total }
-    })
-  }
-}
-
 const path = "/v1/messages"
 const decodeMessage = decoder(Wire.Message)
-const decodeEvent = decoder(Wire.StreamEvent)
+const decodeAnyEvent = decoder(Wire.StreamEvent)
+const decodersOfEvents = new Map<unknown, (data: unknown, context: RequestContext) => Effect.Effect<Wire.StreamEvent, Reason>>(
+  Object.entries(Wire.events).map(([type, schema]) => [type, decoder<Wire.StreamEvent>(schema)])
+)
+
+// An event says itself which of the union it is, and there is one for every token.
+const decodeEvent = (data: unknown, context: RequestContext): Effect.Effect<Wire.StreamEvent, Reason> =>
+  (decodersOfEvents.get(Predicate.hasProperty(data, "type") ? data.type : undefined) ?? decodeAnyEvent)(data, context)
+
+/** What an effect has given already; most steps of a stream are such, and a generator that waits for each is most of their cost. */
+const given = <A, E>(effect: Effect.Effect<A, E> | Exit.Exit<A, E>): A | undefined =>
+  Exit.isExit(effect) && effect._tag === "Success" ? (effect as Exit.Success<A, E>).value : undefined
 
 /** What the calls of one model share. */
 interface Source {
@@ -113,7 +99,17 @@ const prepare = Effect.fnUntraced(function* (
 ) {
   const context: RequestContext = { url: endpoint(client.sdk.baseURL, path), redact: client.redact }
   const request = yield* Request.makeThreaded(options, model, threads)
-  annotateRequest(options.span, request.body, options)
+  const { body } = request
+  Annotations.request(options.span, {
+    provider: "anthropic",
+    model: body.model,
+    output: options.responseFormat.type,
+    maxTokens: body.max_tokens,
+    temperature: body.temperature,
+    topP: body.top_p,
+    topK: body.top_k,
+    stopSequences: body.stop_sequences
+  })
   return { context, request }
 })
 
@@ -127,7 +123,7 @@ const generate = Effect.fnUntraced(function* (
   const message = yield* decodeMessage(data, context)
   source.threads.remember(message.id, options.tools)
   const parts = yield* Answer.fromMessage(message, { options, maxTokens: body.max_tokens, http: response, context })
-  for (const part of parts) annotateResponse(options.span, part)
+  for (const part of parts) Annotations.part(options.span, part)
   return parts
 })
 
@@ -150,17 +146,20 @@ const open = Effect.fnUntraced(function* (source: Source, options: LanguageModel
   )
   const handle = Effect.fnUntraced(function* (
     arrived: ReadonlyArray<Sse.Event>,
-    given: Array<Response.StreamPartEncoded>
+    all: Array<Response.StreamPartEncoded>
   ) {
     for (const event of arrived) {
       if (state.stopped) return
-      const data = yield* Transport.dataOf(event, response, context)
+      const read = Transport.dataOf(event, response, context)
+      const data = given(read) ?? (yield* read)
       if (data === undefined) continue
-      const parts = yield* Events.onEvent(state, yield* decodeEvent(data, context), exchange)
+      const decoded = decodeEvent(data, context)
+      const step = Events.onEvent(state, given(decoded) ?? (yield* decoded), exchange)
+      const parts = given(step) ?? (yield* step)
       for (const part of parts) {
-        annotateResponse(options.span, part)
+        Annotations.part(options.span, part)
         if (part.type === "response-metadata" && part.id !== undefined) source.threads.remember(part.id, options.tools)
-        given.push(part)
+        all.push(part)
       }
     }
   })
@@ -170,10 +169,10 @@ const open = Effect.fnUntraced(function* (source: Source, options: LanguageModel
       if (arrived === undefined) {
         return yield* Effect.fail(transportError("the stream ended before the answer was complete", context))
       }
-      const given: Array<Response.StreamPartEncoded> = []
+      const parts: Array<Response.StreamPartEncoded> = []
       // What came before a failure in the same arrival is still given.
-      yield* Effect.catch(handle(arrived, given), (reason) => Effect.sync(() => void (failure = reason)))
-      if (Arr.isReadonlyArrayNonEmpty(given)) return given
+      yield* Effect.catch(handle(arrived, parts), (reason) => Effect.sync(() => void (failure = reason)))
+      if (Arr.isReadonlyArrayNonEmpty(parts)) return parts
     }
     if (failure !== undefined) return yield* Effect.fail(failure)
     yield* drain

@@ -62,6 +62,8 @@ import {
   toAccount,
   windowName
 } from "./internal/budgetAccount.ts"
+import { bounded } from "./internal/bounded.ts"
+import { askAgain } from "./internal/retrying.ts"
 
 const inUnit = (resource: "tokens" | "money" | "holds", value: number): string =>
   resource === "money" ? `$${(value / 1_000_000).toFixed(6).replace(/(\.\d\d\d*?)0+$/, "$1")}` : `${value} ${resource}`
@@ -194,10 +196,6 @@ export interface Options {
 
 const insists = Schedule.exponential("100 millis").pipe(Schedule.jittered, Schedule.upTo({ times: 2 }))
 
-const newId = Effect.map(Effect.all([Clock.currentTimeMillis, Random.nextInt, Random.nextInt]), (numbers) =>
-  numbers.map((number) => Math.abs(number).toString(36)).join("-")
-)
-
 const exceeded = (
   account: Account,
   line: Line,
@@ -266,6 +264,10 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
   const { maxHolds = 10_000, maxWaiting = 1_000 } = options ?? {}
   const events = yield* Effect.acquireRelease(PubSub.sliding<BudgetEvent>(256), PubSub.shutdown)
   const freed = yield* Latch.make()
+  // Unlike those of all other ledgers, and of this one before.
+  const [some, more] = [yield* Random.nextInt, yield* Random.nextInt]
+  const ledger = `${(yield* Clock.currentTimeMillis).toString(36)}-${Math.abs(some).toString(36)}-${Math.abs(more).toString(36)}`
+  let reservations = 0
   const turns = new Map<string, { readonly semaphore: Semaphore.Semaphore; callers: number }>()
   let waiting = 0
 
@@ -281,12 +283,9 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
     )
 
   const answered = <A>(operation: string, answer: Effect.Effect<A, BudgetUnavailable>) =>
-    Effect.timeoutOrElse(answer, {
-      duration: answerWithin,
-      orElse: () => {
-        const cause = `It did not answer in ${Duration.format(answerWithin)}.`
-        return Effect.fail(new BudgetUnavailable({ operation, cause }))
-      }
+    bounded(answer, Duration.toMillis(answerWithin), () => {
+      const cause = `It did not answer in ${Duration.format(answerWithin)}.`
+      return Effect.fail(new BudgetUnavailable({ operation, cause }))
     })
 
   // One fiber renews what all calls of this process hold. It looks three times in the life of a reservation, so that a store
@@ -337,7 +336,7 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
   // Not interruptible but while the store is asked. If that ends without an answer, what it may have granted is given back.
   const tryReserve = Effect.fnUntraced(function* (accounts: ReadonlyArray<Account>, amount: Amount) {
     const now = yield* Clock.currentTimeMillis
-    const id = yield* newId
+    const id = `${ledger}-${(reservations++).toString(36)}`
     const expires = now + holdFor
     const lines = accounts.map((account) => lineOf(account, now, maxHolds))
     const reservation: Reservation = { id, amount, expires, accounts, lines }
@@ -408,9 +407,7 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
     if (!Arr.isReadonlyArrayNonEmpty(lines)) return
     kept.delete(id)
     const now = yield* Clock.currentTimeMillis
-    const before = yield* answered("settle an amount", store.settle({ id, charges: lines, usage, now })).pipe(
-      Effect.retry(insists)
-    )
+    const before = yield* askAgain(answered("settle an amount", store.settle({ id, charges: lines, usage, now })), insists)
     yield* freed.release
     for (const [index, account] of accounts.entries()) {
       const line = lines[index]!

@@ -224,25 +224,40 @@ const remembering = (
   }
 }
 
-const counterOf = (name: string, error: number, count: (text: string) => number): Counter =>
-  remembering(name, error, (message) =>
-    Effect.sync(() => {
-      const { files, text } = textOf(message)
-      return count(text) + files
-    })
-  )
+// Below this many characters it takes longer to remember an estimate, and to forget it, than to make it again.
+const worthKnowing = 4096
+
+const estimating = (name: string, error: number, profile: Tokens.Profile): Counter => {
+  const known = new WeakMap<Prompt.Message, number>()
+  return {
+    name,
+    error,
+    message: (message) =>
+      Effect.sync(() => {
+        const before = known.get(message)
+        if (before !== undefined) return before
+        const { files, text } = textOf(message)
+        const tokens = Tokens.estimate(text, profile) + files + framing
+        if (text.length >= worthKnowing) known.set(message, tokens)
+        return tokens
+      })
+  }
+}
 
 /** An estimate of OpenAI's `o200k_base`: no more than 15 % off on what it was measured on. */
-export const estimateO200k: Counter = counterOf("estimate-o200k", 0.15, (text) => Tokens.estimate(text, Tokens.o200k))
+export const estimateO200k: Counter = estimating("estimate-o200k", 0.15, Tokens.o200k)
 
 /** An estimate for any model: rather too many than too few. */
-export const estimateCareful: Counter = counterOf("estimate-careful", 0.25, (text) =>
-  Tokens.estimate(text, Tokens.careful)
-)
+export const estimateCareful: Counter = estimating("estimate-careful", 0.25, Tokens.careful)
 
 /** Counts with a tokenizer library: `fromEncode("o200k", encode)` with the `encode` of `gpt-tokenizer` or `js-tiktoken`. */
 export const fromEncode = (name: string, encode: (text: string) => { readonly length: number }): Counter =>
-  counterOf(name, 0, (text) => encode(text).length)
+  remembering(name, 0, (message) =>
+    Effect.sync(() => {
+      const { files, text } = textOf(message)
+      return encode(text).length + files
+    })
+  )
 
 /** Counts with a tokenizer of `effect/ai`, one message at a time. */
 export const fromTokenizer = (tokenizer: Tokenizer.Service, name = "tokenizer"): Counter =>

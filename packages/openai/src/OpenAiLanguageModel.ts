@@ -38,6 +38,7 @@
  * - `previousResponseId` and `ResponseIdTracker` continue what is stored at OpenAI: they need `store: true`.
  * - With `toolCallValidation: "deferred"` a call whose arguments are malformed JSON carries the text as its parameters.
  */
+import * as Annotations from "@selvage/provider/Annotations"
 import * as Provider from "@selvage/provider/Provider"
 import type * as AiError from "effect/ai/AiError"
 import * as IdGenerator from "effect/ai/IdGenerator"
@@ -45,8 +46,6 @@ import * as LanguageModel from "effect/ai/LanguageModel"
 import * as Model from "effect/ai/Model"
 import { toCodecOpenAI } from "effect/ai/OpenAiStructuredOutput"
 import * as Prompt from "effect/ai/Prompt"
-import type * as Response from "effect/ai/Response"
-import { addGenAIAnnotations } from "effect/ai/Telemetry"
 import type * as Tool from "effect/ai/Tool"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -102,8 +101,6 @@ export const withConfig: {
   )
 )
 
-type Part = Response.PartEncoded | Response.StreamPartEncoded
-
 const contextOf = (client: Service, method: Errors.RequestContext["method"], path: string): Errors.RequestContext => ({
   module: "OpenAiLanguageModel",
   method,
@@ -127,18 +124,13 @@ export const make = Effect.fnUntraced(function* (
   ): Effect.fn.Return<ResponsesParts.Conversion & { readonly config: Config }, AiError.AiError> {
     const config = { ...compact(options.config ?? {}), ...compact(yield* CurrentConfig) }
     const context = contextOf(client, method, path)
-    addGenAIAnnotations(request.span, {
-      provider: { name: "openai" },
-      operation: { name: "chat" },
-      output: { type: request.responseFormat.type },
-      request: {
-        model,
-        ...compact({
-          temperature: config.temperature,
-          topP: config.topP,
-          maxTokens: config.maxOutputTokens
-        })
-      }
+    Annotations.request(request.span, {
+      provider: "openai",
+      model,
+      output: request.responseFormat.type,
+      temperature: config.temperature,
+      topP: config.topP,
+      maxTokens: config.maxOutputTokens
     })
     return {
       config,
@@ -147,21 +139,6 @@ export const make = Effect.fnUntraced(function* (
       tools: yield* Tools.prepareAll(request.tools, context, compatibility.strict !== false)
     }
   })
-
-  const annotate = (request: LanguageModel.ProviderOptions, part: Part): void => {
-    if (part.type === "response-metadata") {
-      addGenAIAnnotations(request.span, { response: { id: part.id, model: part.modelId } })
-    }
-    if (part.type === "finish") {
-      addGenAIAnnotations(request.span, {
-        response: { finishReasons: [part.reason] },
-        usage: {
-          inputTokens: part.usage.inputTokens.total,
-          outputTokens: part.usage.outputTokens.total
-        }
-      })
-    }
-  }
 
   const generate = Effect.fnUntraced(function* (request: LanguageModel.ProviderOptions) {
     const conversion = yield* prepare("generateText", request)
@@ -212,11 +189,11 @@ export const make = Effect.fnUntraced(function* (
     codecTransformer: toCodecOpenAI,
     supportsSystemMessagesInHistory: Effect.succeed(true),
     generateText: (request) =>
-      Effect.tap(generate(request), (parts) => Effect.sync(() => parts.forEach((part) => annotate(request, part)))),
+      Effect.tap(generate(request), (parts) => Effect.sync(() => parts.forEach((part) => Annotations.part(request.span, part)))),
     streamText: (request) =>
       Stream.unwrap(stream(request)).pipe(
         Stream.mapArray((parts) => {
-          for (const part of parts) annotate(request, part)
+          for (const part of parts) Annotations.part(request.span, part)
           return parts
         })
       )

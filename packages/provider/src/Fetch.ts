@@ -94,13 +94,16 @@ const asTheStandardSays = (...[input, init]: Parameters<Fetch>): Sending => {
   return { url: new URL(request.url), method, headers, body: stream, signal, redirect, dispatcher: dispatcherOf(init) }
 }
 
-const usesProxyOfEnvironment = (): boolean =>
-  process.env["NODE_USE_ENV_PROXY"] === "1" || process.execArgv.includes("--use-env-proxy")
+// Asked once: Node reads the environment anew each time.
+let ofEnvironment: EnvHttpProxyAgent | "none" | undefined
 
-let ofEnvironment: EnvHttpProxyAgent | undefined
-
-const standing = (): Dispatcher =>
-  usesProxyOfEnvironment() ? (ofEnvironment ??= new EnvHttpProxyAgent()) : getGlobalDispatcher()
+const standing = (): Dispatcher => {
+  ofEnvironment ??=
+    process.env["NODE_USE_ENV_PROXY"] === "1" || process.execArgv.includes("--use-env-proxy")
+      ? new EnvHttpProxyAgent()
+      : "none"
+  return ofEnvironment === "none" ? getGlobalDispatcher() : ofEnvironment
+}
 
 const redirecting = new WeakMap<Dispatcher, Dispatcher>()
 

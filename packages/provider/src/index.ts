@@ -1,2 +1,3 @@
+export * as Annotations from "./Annotations.ts"
 export * as Fetch from "./Fetch.ts"
 export * as Provider from "./Provider.ts"

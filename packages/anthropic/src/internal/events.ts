@@ -235,7 +235,19 @@ const onBlock = Effect.fnUntraced(function* (
 })
 
 /** The parts an event brings. Changes `state`, which belongs to one stream. */
-export const onEvent = Effect.fnUntraced(function* (
+export const onEvent = (
+  state: State,
+  event: Wire.StreamEvent,
+  exchange: Answer.Exchange
+): Effect.Effect<ReadonlyArray<Part>, Reason> => {
+  // One for every token.
+  const block = "index" in event && "delta" in event ? state.blocks.get(event.index) : undefined
+  return block !== undefined && "index" in event && "delta" in event
+    ? delta(block, event, exchange)
+    : onAnyEvent(state, event, exchange)
+}
+
+const onAnyEvent = Effect.fnUntraced(function* (
   state: State,
   event: Wire.StreamEvent,
   exchange: Answer.Exchange

@@ -61,7 +61,7 @@ const send = Effect.fnUntraced(function* ({
     controller.abort()
     return Effect.void
   })
-  yield* Effect.forkScoped(look)
+  yield* Effect.forkScoped(look, { startImmediately: true })
   const pieces = Fetch.pieces(response)
   const next = Effect.mapError(
     attempt(async () => {

@@ -197,7 +197,8 @@ const deltas = {
 
 export const Delta = Schema.Union([...Object.values(deltas), unknownType(Object.keys(deltas))])
 
-const events = {
+/** The events whose kind is known, by their kind. */
+export const events = {
   message_start: Schema.Struct({
     type: Schema.Literal("message_start"),
     message: Schema.Struct({

@@ -48,6 +48,22 @@ const inTime = (schedule: Schedule.Schedule<unknown, unknown>): Schedule.Schedul
     Effect.map(Policy.Deadline, (deadline) => deadline === undefined || now + Duration.toMillis(duration) < deadline)
   )
 
+/** `Effect.retry`, which begins its schedule with the first failure: most calls have none. */
+export const askAgain = <A, E>(
+  ask: Effect.Effect<A, E>,
+  schedule: Schedule.Schedule<unknown, unknown>,
+  isWorthIt: (error: E) => boolean = () => true
+): Effect.Effect<A, E> =>
+  Effect.catch(ask, (first) =>
+    Effect.flatMap(Schedule.toStepWithSleep(schedule), (step) => {
+      const again = (error: E): Effect.Effect<A, E> =>
+        isWorthIt(error)
+          ? Effect.flatMap(Pull.catchDone(step(error), () => Effect.fail(error)), () => Effect.catch(ask, again))
+          : Effect.fail(error)
+      return again(first)
+    })
+  )
+
 /** Asks again as a schedule says, whose input is the error. */
 export const retrying = (given: Schedule.Schedule<unknown, unknown>, onPartial: OnPartial): Middleware => {
   const schedule = inTime(given)
@@ -57,8 +73,7 @@ export const retrying = (given: Schedule.Schedule<unknown, unknown>, onPartial: 
       report(call, "selvage.model.failed", { "selvage.model": model, "error.message": error.message })
     return {
       ...next,
-      generate: (call) =>
-        Effect.retry(Effect.tapError(next.generate(call), noted(call)), { schedule, while: mayRetry }),
+      generate: (call) => askAgain(Effect.tapError(next.generate(call), noted(call)), schedule, mayRetry),
       stream: (call) =>
         Stream.unwrap(
           Effect.map(Schedule.toStepWithSleep(schedule), (step) => {

@@ -10,6 +10,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Middleware, Part } from "../Middleware.ts"
 import { isContent } from "../Middleware.ts"
+import { bounded } from "./bounded.ts"
 
 type Chunk = readonly [Part, ...Array<Part>]
 type PartPull = Pull.Pull<Chunk, AiError.AiError>
@@ -101,10 +102,9 @@ export const within =
     generate: (call) =>
       bounds.attempt === Infinity
         ? next.generate(call)
-        : Effect.timeoutOrElse(next.generate(call), {
-            duration: bounds.attempt,
-            orElse: () => Effect.fail(error("answer", bounds.attempt, call.method))
-          }),
+        : bounded(next.generate(call), bounds.attempt, () =>
+            Effect.fail(error("answer", bounds.attempt, call.method))
+          ),
     stream: (call) => {
       const least = Math.min(bounds.attempt, bounds.firstToken, bounds.nextToken)
       if (least === Infinity) return next.stream(call)
@@ -143,10 +143,9 @@ export const until =
     ...next,
     generate: (call) =>
       Effect.flatMap(earlier(millis), (deadline) =>
-        Effect.timeoutOrElse(Effect.provideService(next.generate(call), Policy.Deadline, deadline), {
-          duration: millis,
-          orElse: () => Effect.fail(error(call.method))
-        })
+        bounded(Effect.provideService(next.generate(call), Policy.Deadline, deadline), millis, () =>
+          Effect.fail(error(call.method))
+        )
       ),
     stream: (call) =>
       Stream.unwrap(

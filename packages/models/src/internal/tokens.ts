@@ -79,8 +79,62 @@ const wordTokens = (word: string, profile: Profile): number => {
   return Math.max(1, length * profile.other)
 }
 
+const isLetter = (code: number): boolean => (code >= 97 && code <= 122) || (code >= 65 && code <= 90)
+const isDigit = (code: number): boolean => code >= 48 && code <= 57
+// `\s` below U+0080.
+const isSpace = (code: number): boolean => code === 32 || (code >= 9 && code <= 13)
+
+/** As below, for text that is all ASCII, without a match for every word; `undefined` for other text. */
+const estimateAscii = (text: string, { lettersPerToken, wholeWord }: Profile): number | undefined => {
+  let tokens = 0
+  let spaced = false
+  let at = 0
+  while (at < text.length) {
+    const from = at
+    const first = text.charCodeAt(at++)
+    let code = at < text.length ? text.charCodeAt(at) : 0
+    const next = () => {
+      at++
+      code = at < text.length ? text.charCodeAt(at) : 0
+    }
+    if (first >= 0x80) return undefined
+    if (isLetter(first)) {
+      let humps = 0
+      let small = first >= 97
+      while (isLetter(code)) {
+        if (small && code < 97) humps++
+        small = code >= 97
+        next()
+      }
+      const length = at - from
+      tokens += (length <= wholeWord ? 1 : length / lettersPerToken) + 0.6 * humps
+    } else if (isDigit(first)) {
+      while (isDigit(code)) next()
+      tokens += Math.ceil((at - from) / 3) + (spaced ? 1 : 0)
+    } else if (isSpace(first)) {
+      while (at < text.length && isSpace(code) && (first === 10 || code !== 10)) next()
+      tokens += first === 10 || at - from > 1 ? 1 : 0
+    } else {
+      let printable = first > 32 && first < 127
+      while (at < text.length && code < 0x80 && !isLetter(code) && !isDigit(code) && !isSpace(code)) {
+        printable &&= code > 32 && code < 127
+        next()
+      }
+      // A character beyond ASCII may belong to this unit.
+      if (code >= 0x80) return undefined
+      tokens += printable ? Math.max(1, (at - from) / 2.2) : (at - from) / 3
+    }
+    spaced = isSpace(first)
+  }
+  return Math.ceil(tokens)
+}
+
 /** The estimated tokens of a text. */
-export const estimate = (text: string, profile: Profile): number => {
+export const estimate = (text: string, profile: Profile): number =>
+  estimateAscii(text, profile) ?? estimateByScript(text, profile)
+
+/** {@link estimate} by the script of each unit, whatever the text. */
+export const estimateByScript = (text: string, profile: Profile): number => {
   let tokens = 0
   let spaced = false
   for (const [unit] of text.matchAll(units)) {

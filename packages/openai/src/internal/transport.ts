@@ -67,7 +67,7 @@ const watch = Effect.fnUntraced(function* (client: Service): Effect.fn.Return<Wa
     controller.abort()
     return Effect.void
   })
-  if (Number.isFinite(limit)) yield* Effect.forkScoped(look)
+  if (Number.isFinite(limit)) yield* Effect.forkScoped(look, { startImmediately: true })
   return {
     signal: controller.signal,
     heard: () => {

@@ -55,22 +55,23 @@ const terminated = (cause: Error): unknown =>
 // Without the iterator of Node's streams, which costs as much as all the rest of reading a short body.
 const ofRaw = (body: Raw): Pieces => {
   let wake: (() => void) | undefined
-  let state: "open" | "ended" | { readonly failed: unknown } = "open"
-  const change = (next: typeof state | undefined) => () => {
-    if (next !== undefined && state === "open") state = next
+  let state: "open" | "ended" | "closed" | { readonly failed: unknown } = "open"
+  const becomes = (next: typeof state) => {
+    if (state === "open") state = next
     wake?.()
     wake = undefined
   }
-  body.on("readable", change(undefined))
-  body.on("end", change("ended"))
-  body.on("error", (cause) => change({ failed: terminated(cause) })())
-  // Closed before its end, and without an error: it was let go.
-  body.on("close", () => change({ failed: new TypeError("terminated") })())
+  body.on("readable", () => becomes("open"))
+  body.on("end", () => becomes("ended"))
+  body.on("error", (cause) => becomes({ failed: terminated(cause) }))
+  body.on("close", () => becomes("closed"))
   const next = async (): Promise<Uint8Array | undefined> => {
     while (true) {
       const piece: Uint8Array | null = body.read()
       if (piece !== null) return piece
       if (state === "ended") return undefined
+      // Before its end and without an error: it was let go.
+      if (state === "closed") throw new TypeError("terminated")
       if (state !== "open") throw state.failed
       await new Promise<void>((resolve) => (wake = resolve))
     }
