@@ -18,9 +18,9 @@ export const answer =
   "A selvage is the self-finished edge of a woven cloth, made where the weft turns back around the outermost warp threads. " +
   "It keeps the fabric from unravelling without hemming, and it stays straight while the cloth is handled, cut and sewn."
 
-/** Rounds of a measure after its warm-up, and how many of them, the last, count as settled. */
-const rounds = Number(process.env["SELVAGE_BENCH_ROUNDS"] ?? 10)
-const settled = 5
+/** Rounds of a measure, and how many of them, the last, are what is reported: the compiler has settled by then. */
+const rounds = 20
+const settled = 7
 
 /** Work to be measured against a server. */
 export type Work<A> = (url: string) => Promise<A>
@@ -44,21 +44,15 @@ export interface Side {
   readonly close?: () => Promise<unknown>
 }
 
-/**
- * CPU time of the work after the same work once for warming up, and the median of the runs after that, once the compiler has
- * settled: what a server spends on a call.
- */
+/** CPU time of the work once the process has done it for a while: what a server spends on it. */
 export const cpuOf = (open: Work<Side>) => async (): Promise<Sample> => {
   const { server, url } = await listening()
   try {
     const { close, once } = await open(url)
-    await once()
-    const ms = await cpu(once)
-    const more: Array<number> = []
-    for (let round = 1; round < rounds; round++) more.push(await cpu(once))
-    if (process.env["SELVAGE_BENCH_ROUNDS"] !== undefined) console.error(ms, ...more)
+    const all: Array<number> = []
+    for (let round = 0; round < rounds; round++) all.push(await cpu(once))
     await close?.()
-    return { ms, warm: median(more.slice(-settled)) }
+    return { ms: median(all.slice(-settled)) }
   } finally {
     server.kill()
   }

@@ -74,9 +74,10 @@ type Reason = AiError.AiErrorReason
 const path = "/v1/messages"
 const decodeMessage = decoder(Wire.Message)
 const decodeAnyEvent = decoder(Wire.StreamEvent)
-const decodersOfEvents = new Map<unknown, (data: unknown, context: RequestContext) => Effect.Effect<Wire.StreamEvent, Reason>>(
-  Object.entries(Wire.events).map(([type, schema]) => [type, decoder<Wire.StreamEvent>(schema)])
-)
+const decodersOfEvents = new Map<
+  unknown,
+  (data: unknown, context: RequestContext) => Effect.Effect<Wire.StreamEvent, Reason>
+>(Object.entries(Wire.events).map(([type, schema]) => [type, decoder<Wire.StreamEvent>(schema)]))
 
 // An event says itself which of the union it is, and there is one for every token.
 const decodeEvent = (data: unknown, context: RequestContext): Effect.Effect<Wire.StreamEvent, Reason> =>

@@ -407,7 +407,10 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
     if (!Arr.isReadonlyArrayNonEmpty(lines)) return
     kept.delete(id)
     const now = yield* Clock.currentTimeMillis
-    const before = yield* askAgain(answered("settle an amount", store.settle({ id, charges: lines, usage, now })), insists)
+    const before = yield* askAgain(
+      answered("settle an amount", store.settle({ id, charges: lines, usage, now })),
+      insists
+    )
     yield* freed.release
     for (const [index, account] of accounts.entries()) {
       const line = lines[index]!

@@ -13,7 +13,7 @@ import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
 import * as fc from "fast-check"
 import { ContextWindow, Refusal } from "../src/index.ts"
-import { careful, estimate, o200k } from "../src/internal/tokens.ts"
+import { careful, estimate, estimateByScript, o200k } from "../src/internal/tokens.ts"
 import { counted } from "./fixtures/tokens.ts"
 
 const text = (value: string) => [{ type: "text" as const, text: value }]
@@ -537,6 +537,38 @@ describe("a window around a model", () => {
 // ---- The estimate
 
 describe("the estimate of tokens", () => {
+  it("is the same for text that is all ASCII, which is counted without looking for scripts", () => {
+    const character = fc.constantFrom(
+      "a",
+      "B",
+      "c",
+      " ",
+      "\n",
+      "1",
+      "2",
+      ".",
+      "-",
+      "_",
+      "é",
+      "字",
+      "\t",
+      "\r",
+      "\u007f",
+      "\u0000"
+    )
+    const texts = fc.oneof(
+      fc.string(),
+      fc.string({ unit: "binary-ascii", maxLength: 60 }),
+      fc.string({ unit: character })
+    )
+    fc.assert(
+      fc.property(texts, fc.constantFrom(o200k, careful), (sample, profile) => {
+        assert.strictEqual(estimate(sample, profile), estimateByScript(sample, profile))
+      }),
+      { numRuns: 2000 }
+    )
+  })
+
   it("is within its stated error of real counts", () => {
     for (const { cl100k, claude, name, text: sample, tokens } of counted) {
       const own = estimate(sample, o200k) / tokens

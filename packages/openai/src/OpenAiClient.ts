@@ -120,7 +120,7 @@ export const make = (options: Options): Service => {
     if (auth === "bearer") headers.set("authorization", `Bearer ${Redacted.value(apiKey)}`)
     if (auth === "api-key") headers.set("api-key", Redacted.value(apiKey))
     for (const [name, value] of secretHeaders) if (!headers.has(name)) headers.set(name, Redacted.value(value))
-    return send(input, { ...init, headers: Object.fromEntries(headers) })
+    return send(input, { ...init, headers })
   }
   const sdk = new Sdk({
     apiKey: placeholder,

@@ -189,7 +189,9 @@ export const make = Effect.fnUntraced(function* (
     codecTransformer: toCodecOpenAI,
     supportsSystemMessagesInHistory: Effect.succeed(true),
     generateText: (request) =>
-      Effect.tap(generate(request), (parts) => Effect.sync(() => parts.forEach((part) => Annotations.part(request.span, part)))),
+      Effect.tap(generate(request), (parts) =>
+        Effect.sync(() => parts.forEach((part) => Annotations.part(request.span, part)))
+      ),
     streamText: (request) =>
       Stream.unwrap(stream(request)).pipe(
         Stream.mapArray((parts) => {

@@ -141,8 +141,8 @@ const conclude = (frame: Frame, ends: ReadonlyArray<TaskEnd>): Effect.Effect<Rec
   const { committed, journal } = frame.run
   const told = committed !== undefined && frame.path === "" ? committed(frame.state) : undefined
   if (journal === undefined) return told === undefined ? undefined : Effect.flatMap(told, () => advance(frame))
-  const commited = commit(frame, journal, results)
-  return Effect.flatMap(told === undefined ? commited : Effect.andThen(commited, told), () => advance(frame))
+  const written = commit(frame, journal, results)
+  return Effect.flatMap(told === undefined ? written : Effect.andThen(written, told), () => advance(frame))
 }
 
 const commit = (frame: Frame, journal: RunJournal, done: ReadonlyArray<TaskDone>) => {

@@ -206,7 +206,9 @@ export const bottom = (model: LanguageModel.LanguageModel): Next => {
           if (!goes(call, context)) return Effect.succeed(whole.stream(call))
           const parts = direct.streamText(requestTo(call))
           return Effect.succeed(
-            call.toolCallValidation === "deferred" ? parts : Stream.mapArrayEffect(parts, (chunk) => checked(call, chunk))
+            call.toolCallValidation === "deferred"
+              ? parts
+              : Stream.mapArrayEffect(parts, (chunk) => checked(call, chunk))
           )
         })
       )

@@ -5,8 +5,7 @@ import * as Fiber from "effect/Fiber"
 
 /**
  * `Effect.timeoutOrElse`, at the cost of no turn of the event loop and, for an effect that ends at once, of no timer: a race has
- * both for every call, which for a call of a model is most of what its policy costs. An effect that succeeds although its
- * time is over, because it could not be interrupted any more, has succeeded.
+ * both for every call, which for a call of a model is most of what its policy costs.
  */
 export const bounded = <A, E, R, E2>(
   self: Effect.Effect<A, E, R>,

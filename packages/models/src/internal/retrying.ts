@@ -58,7 +58,10 @@ export const askAgain = <A, E>(
     Effect.flatMap(Schedule.toStepWithSleep(schedule), (step) => {
       const again = (error: E): Effect.Effect<A, E> =>
         isWorthIt(error)
-          ? Effect.flatMap(Pull.catchDone(step(error), () => Effect.fail(error)), () => Effect.catch(ask, again))
+          ? Effect.flatMap(
+              Pull.catchDone(step(error), () => Effect.fail(error)),
+              () => Effect.catch(ask, again)
+            )
           : Effect.fail(error)
       return again(first)
     })

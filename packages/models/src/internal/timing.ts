@@ -102,9 +102,7 @@ export const within =
     generate: (call) =>
       bounds.attempt === Infinity
         ? next.generate(call)
-        : bounded(next.generate(call), bounds.attempt, () =>
-            Effect.fail(error("answer", bounds.attempt, call.method))
-          ),
+        : bounded(next.generate(call), bounds.attempt, () => Effect.fail(error("answer", bounds.attempt, call.method))),
     stream: (call) => {
       const least = Math.min(bounds.attempt, bounds.firstToken, bounds.nextToken)
       if (least === Infinity) return next.stream(call)

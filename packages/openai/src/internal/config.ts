@@ -84,10 +84,11 @@ export interface Compatibility {
 }
 
 /** Drops the keys that hold `undefined`: the wire has no such value, and servers reject `null` where they expect absence. */
-export const compact = <T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } =>
-  Object.fromEntries(Object.entries(value).filter(([, entry]) => entry !== undefined)) as {
-    [K in keyof T]: Exclude<T[K], undefined>
-  }
+export const compact = <T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } => {
+  const left: Record<string, unknown> = {}
+  for (const [key, entry] of Object.entries(value)) if (entry !== undefined) left[key] = entry
+  return left as { [K in keyof T]: Exclude<T[K], undefined> }
+}
 
 /** The same, and `undefined` when nothing is left. */
 export const compactOrNone = <T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } | undefined => {

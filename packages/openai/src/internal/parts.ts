@@ -2,8 +2,6 @@
  * Parts that both APIs end and begin with.
  */
 import type * as Response from "effect/ai/Response"
-import * as DateTime from "effect/DateTime"
-import * as Option from "effect/Option"
 import { compact } from "./config.ts"
 import type { Http } from "./transport.ts"
 
@@ -87,12 +85,12 @@ export const metadata = (body: {
   readonly serviceTier?: string | null | undefined
 }): Response.ResponseMetadataPartEncoded => {
   // Servers that do not know say "" and 0.
-  const at = Option.getOrUndefined(DateTime.make((body.created || Number.NaN) * 1000))
+  const at = new Date((body.created || Number.NaN) * 1000)
   return {
     type: "response-metadata",
     id: body.id || undefined,
     modelId: body.model || undefined,
-    timestamp: at === undefined ? undefined : DateTime.formatIso(at),
+    timestamp: Number.isNaN(at.getTime()) ? undefined : at.toISOString(),
     ...(body.serviceTier ? { metadata: { openai: { serviceTier: body.serviceTier } } } : undefined)
   }
 }
