@@ -105,6 +105,9 @@ const forgetEnvironment = (sdk: Anthropic): void => {
   if (Predicate.isObject(options)) Reflect.deleteProperty(options, "defaultHeaders")
 }
 
+// The timeout is the adapter's to watch, which says what it was; the connection's own, a rough one, stands behind it.
+const patience = 5_000
+
 /** Builds the client. Nothing is sent until the first call. */
 export const make = (options: Options): Service => {
   const currentKey = () => Redacted.value(options.apiKey).trim()
@@ -124,7 +127,7 @@ export const make = (options: Options): Service => {
     maxRetries: 0,
     logLevel: "off",
     openTelemetry: false,
-    fetch: options.fetch ?? Fetch.make({ silence: timeout }),
+    fetch: options.fetch ?? Fetch.make({ silence: timeout + patience }),
     fetchOptions: options.fetchOptions,
     middleware: Object.keys(headers).length === 0 ? [] : [sending(headers)]
   })

@@ -194,6 +194,8 @@ export interface Options {
   readonly answerWithin?: Duration.Input | undefined
 }
 
+let ledgers = 0
+
 const insists = Schedule.exponential("100 millis").pipe(Schedule.jittered, Schedule.upTo({ times: 2 }))
 
 const exceeded = (
@@ -266,7 +268,7 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
   const freed = yield* Latch.make()
   // Unlike those of all other ledgers, and of this one before.
   const [some, more] = [yield* Random.nextInt, yield* Random.nextInt]
-  const ledger = `${(yield* Clock.currentTimeMillis).toString(36)}-${Math.abs(some).toString(36)}-${Math.abs(more).toString(36)}`
+  const ledger = `${(ledgers++).toString(36)}-${(yield* Clock.currentTimeMillis).toString(36)}-${Math.abs(some).toString(36)}-${Math.abs(more).toString(36)}`
   let reservations = 0
   const turns = new Map<string, { readonly semaphore: Semaphore.Semaphore; callers: number }>()
   let waiting = 0

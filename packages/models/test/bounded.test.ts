@@ -59,6 +59,28 @@ describe("bounded", () => {
     })
   )
 
+  it.effect("does not outlive its caller: what was interrupted is over before its caller's release", () =>
+    Effect.gen(function* () {
+      const order: Array<string> = []
+      const caller: { fiber?: Fiber.Fiber<unknown, unknown> } = {}
+      const step = Effect.onExit(
+        Effect.suspend(() => {
+          caller.fiber?.interruptUnsafe()
+          return Effect.never
+        }),
+        () => Effect.sync(() => void order.push("work"))
+      )
+      const held = Effect.acquireUseRelease(
+        Effect.yieldNow,
+        () => bounded(step, 1000, late),
+        () => Effect.sync(() => void order.push("release"))
+      )
+      caller.fiber = yield* Effect.forkChild(held)
+      yield* Effect.exit(Fiber.join(caller.fiber))
+      assert.deepStrictEqual(order, ["work", "release"])
+    })
+  )
+
   it.effect("bounds also where its caller cannot be interrupted", () =>
     Effect.gen(function* () {
       const fiber = yield* Effect.forkChild(Effect.uninterruptible(Effect.exit(bounded(Effect.never, 1000, late))))

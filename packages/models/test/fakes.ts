@@ -1,5 +1,6 @@
+import * as Provider from "@selvage/provider/Provider"
 import * as AiError from "effect/ai/AiError"
-import * as LanguageModel from "effect/ai/LanguageModel"
+import type * as LanguageModel from "effect/ai/LanguageModel"
 import type * as Response from "effect/ai/Response"
 import * as Effect from "effect/Effect"
 import * as References from "effect/References"
@@ -69,7 +70,7 @@ export const fake = (
   const asked: Array<LanguageModel.ProviderOptions> = []
   const next = <A>(list: ReadonlyArray<A>): A | undefined => list[Math.min(asked.length, list.length) - 1]
   const model = Effect.runSync(
-    LanguageModel.make({
+    Provider.make({
       codecTransformer: options.codecTransformer,
       generateText: (request) =>
         Effect.suspend(() => {

@@ -95,13 +95,16 @@ class Sdk extends OpenAI {
   }
 }
 
+// The timeout is the adapter's to watch, which says what it was; the connection's own, a rough one, stands behind it.
+const patience = 5_000
+
 /** Makes a client. It opens no connection: the first request does. */
 export const make = (options: Options): Service => {
   const auth = options.auth ?? "bearer"
   const apiKey = options.apiKey ?? Redacted.make("")
   const hasValue = Redacted.value(apiKey).trim().length > 0
   const timeout = Duration.fromInputUnsafe(options.timeout ?? Duration.minutes(10))
-  const send = options.fetch ?? Fetch.make({ silence: Duration.toMillis(timeout) })
+  const send = options.fetch ?? Fetch.make({ silence: Duration.toMillis(timeout) + patience })
   const secretHeaders: Array<readonly [string, Redacted.Redacted]> = []
   const plainHeaders: Record<string, string> = {}
   for (const [name, value] of Object.entries(options.headers ?? {})) {

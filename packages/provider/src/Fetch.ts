@@ -10,7 +10,7 @@
  * - A request that fails rejects with `TypeError("fetch failed")` and the cause, one that is aborted with the signal's reason.
  * - Connections are kept alive, one request at a time each, by the dispatcher: undici's global one where none is given, or
  *   one that reads `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` where Node was started with `NODE_USE_ENV_PROXY=1` or
- *   `--use-env-proxy`.
+ *   `--use-env-proxy`. A dispatcher must be one of undici 7 or later: for an older one pass the `fetch` that came with it.
  *
  * **Example**
  *
@@ -60,12 +60,8 @@ interface Sending {
   readonly dispatcher: Dispatcher | undefined
 }
 
-const isRecord = (headers: object): headers is Record<string, string> =>
-  Object.getPrototypeOf(headers) === Object.prototype &&
-  Object.values(headers).every((value) => typeof value === "string")
-
-const has = (headers: Record<string, string>, name: string): boolean =>
-  Object.keys(headers).some((key) => key.toLowerCase() === name)
+const recordOf = (headers: NonNullable<Parameters<Fetch>[1]>["headers"]): Record<string, string> =>
+  Object.fromEntries(headers instanceof Headers ? headers : new Headers(headers))
 
 // Node's types know the dispatcher of an older undici; the interface is one.
 const dispatcherOf = (init: Parameters<Fetch>[1]): Dispatcher | undefined =>
@@ -79,26 +75,35 @@ const plainly = (...[input, init = {}]: Parameters<Fetch>): Sending | undefined 
   if (url.username !== "" || url.password !== "") return undefined
   const { body = null, redirect = "follow", signal } = init
   if (body !== null && typeof body !== "string" && !(body instanceof Uint8Array)) return undefined
-  const given = init.headers ?? {}
-  const headers = isRecord(given) ? given : Object.fromEntries(new Headers(given))
-  if (typeof body === "string" && !has(headers, "content-type")) return undefined
+  const headers = recordOf(init.headers)
+  if (typeof body === "string" && headers["content-type"] === undefined) return undefined
   const method = init.method?.toUpperCase() ?? "GET"
   return { url, method, headers, body, signal: signal ?? undefined, redirect, dispatcher: dispatcherOf(init) }
 }
 
-const asTheStandardSays = (...[input, init]: Parameters<Fetch>): Sending => {
+// A stream is sent as it comes, and cannot be sent again; all else can.
+const asTheStandardSays = async (...[input, init]: Parameters<Fetch>): Promise<Sending> => {
   const request = new Request(input, init)
-  const { body, method, redirect, signal } = request
-  const headers = Object.fromEntries(request.headers)
-  const stream = body === null ? null : Readable.fromWeb(body)
-  return { url: new URL(request.url), method, headers, body: stream, signal, redirect, dispatcher: dispatcherOf(init) }
+  const { method, redirect, signal } = request
+  const isStream = init?.body instanceof ReadableStream
+  const body =
+    request.body === null
+      ? null
+      : isStream
+        ? Readable.fromWeb(request.body)
+        : new Uint8Array(await request.arrayBuffer())
+  const headers = recordOf(request.headers)
+  return { url: new URL(request.url), method, headers, body, signal, redirect, dispatcher: dispatcherOf(init) }
 }
+
+const redirects = new Set([301, 302, 303, 307, 308])
 
 // Asked once: Node reads the environment anew each time.
 let ofEnvironment: EnvHttpProxyAgent | "none" | undefined
 
 const standing = (): Dispatcher => {
   ofEnvironment ??=
+    // oxlint-disable-next-line no-restricted-properties -- a switch of Node itself, which its own fetch obeys too
     process.env["NODE_USE_ENV_PROXY"] === "1" || process.execArgv.includes("--use-env-proxy")
       ? new EnvHttpProxyAgent()
       : "none"
@@ -128,14 +133,14 @@ export const make = ({ dispatcher, silence }: Options = {}): Fetch => {
   // Undici knows 0 as no limit.
   const timeout = silence === undefined || Number.isFinite(silence) ? silence : 0
   return async (input, init) => {
-    const sending = plainly(input, init) ?? asTheStandardSays(input, init)
+    const sending = plainly(input, init) ?? (await asTheStandardSays(input, init))
     const { body, headers, method, redirect, signal, url } = sending
     signal?.throwIfAborted()
     const below = sending.dispatcher ?? dispatcher ?? standing()
     try {
       const response = await request(url, {
         method: method as Dispatcher.HttpMethod,
-        headers: has(headers, "accept-encoding") ? headers : { "accept-encoding": "identity", ...headers },
+        headers: { "accept-encoding": "identity", ...headers },
         body,
         ...(timeout === undefined || sending.dispatcher !== undefined
           ? {}
@@ -143,11 +148,11 @@ export const make = ({ dispatcher, silence }: Options = {}): Fetch => {
         dispatcher: redirect === "follow" ? following(below) : below,
         ...(signal === undefined ? {} : { signal })
       })
-      if (redirect === "error" && response.statusCode >= 300 && response.statusCode < 400) {
+      if (redirect === "error" && redirects.has(response.statusCode)) {
         await response.body.dump()
         throw new Error(`the server answered ${response.statusCode}, and redirects are errors here`)
       }
-      return Answer.make(response, method, url)
+      return Answer.make(response, method, url, signal)
     } catch (cause) {
       if (signal?.aborted === true) throw signal.reason
       throw new TypeError("fetch failed", { cause })

@@ -45,8 +45,9 @@ export interface Request extends Pick<LanguageModel.ProviderOptions, "prompt" | 
 }
 
 /**
- * The way around a model's decoding, to its provider: requests under a span of their own, parts as the provider gave them.
- * Nothing is checked on the way; what is built on it ends in a model that does.
+ * The way around a model's decoding, to its provider: requests under a span of their own, parts as the provider gave them once
+ * they were found to be as `effect/ai/Response` has them. Calls and results of tools are not looked into: their schemas are the
+ * business of the model that is built on it.
  */
 export interface Direct {
   /**

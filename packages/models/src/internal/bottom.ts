@@ -51,7 +51,10 @@ const requestOf = (call: Call): Request => {
 
 const requestTo = ({ prompt, toolChoice, tools }: Call): Provider.Request => ({
   prompt,
-  tools,
+  tools:
+    typeof toolChoice === "object" && "oneOf" in toolChoice
+      ? tools.filter((tool) => toolChoice.oneOf.includes(tool.name))
+      : tools,
   toolChoice: tools.length === 0 ? "none" : toolChoice,
   toolCallValidation: "deferred"
 })

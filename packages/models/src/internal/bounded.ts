@@ -12,21 +12,26 @@ export const bounded = <A, E, R, E2>(
   millis: number,
   orElse: () => Effect.Effect<A, E2>
 ): Effect.Effect<A, E | E2, R> =>
-  Effect.flatMap(Effect.forkChild(self, { startImmediately: true }), (fiber): Effect.Effect<A, E | E2> => {
-    const exit = fiber.pollUnsafe()
-    if (exit !== undefined) return exit
-    let late = false
-    const alarm = Effect.flatMap(Effect.sleep(millis), () => {
-      late = true
-      return Fiber.interrupt(fiber)
-    })
-    return Effect.flatMap(Effect.forkChild(alarm, { startImmediately: true }), (timer) =>
-      Effect.flatMap(
-        Effect.onInterrupt(Fiber.await(fiber), () => Effect.andThen(Fiber.interrupt(timer), Fiber.interrupt(fiber))),
-        (ended): Effect.Effect<A, E | E2> => {
-          timer.interruptUnsafe()
-          return late && Exit.isFailure(ended) ? orElse() : ended
-        }
+  // Not interruptible but while it waits: the effect must not outlive its caller, nor the alarm either of them.
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(Effect.forkChild(self, { startImmediately: true }), (fiber): Effect.Effect<A, E | E2> => {
+      const exit = fiber.pollUnsafe()
+      if (exit !== undefined) return exit
+      let late = false
+      const alarm = Effect.flatMap(Effect.sleep(millis), () => {
+        late = true
+        return Fiber.interrupt(fiber)
+      })
+      return Effect.flatMap(Effect.forkChild(alarm, { startImmediately: true }), (timer) =>
+        Effect.flatMap(
+          Effect.onInterrupt(restore(Fiber.await(fiber)), () =>
+            Effect.andThen(Fiber.interrupt(timer), Fiber.interrupt(fiber))
+          ),
+          (ended): Effect.Effect<A, E | E2> => {
+            timer.interruptUnsafe()
+            return late && Exit.isFailure(ended) ? restore(orElse()) : ended
+          }
+        )
       )
-    )
-  })
+    })
+  )

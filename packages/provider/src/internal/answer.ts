@@ -1,19 +1,22 @@
 /** A response of undici's `request` in the interface of the standard, which does no more than it is asked for. */
 import { pipeline, Readable } from "node:stream"
-import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from "node:zlib"
+import { constants, createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from "node:zlib"
 import type { Dispatcher } from "undici"
 
 type Raw = Dispatcher.ResponseData["body"]
 
+// As Node's own `fetch` does: what there is of a body that was cut is given.
+const lenient = { flush: constants.Z_SYNC_FLUSH, finishFlush: constants.Z_SYNC_FLUSH }
 const decoders = {
-  gzip: createGunzip,
-  "x-gzip": createGunzip,
-  deflate: createInflate,
-  br: createBrotliDecompress,
-  zstd: createZstdDecompress
+  gzip: () => createGunzip(lenient),
+  "x-gzip": () => createGunzip(lenient),
+  deflate: () => createInflate(lenient),
+  br: () =>
+    createBrotliDecompress({ flush: constants.BROTLI_OPERATION_FLUSH, finishFlush: constants.BROTLI_OPERATION_FLUSH }),
+  zstd: () => createZstdDecompress()
 } as const
 
-const isKnown = (coding: string): coding is keyof typeof decoders => coding in decoders
+const isKnown = (coding: string): coding is keyof typeof decoders => Object.hasOwn(decoders, coding)
 
 // The last coding was applied last; one that nobody knows is left to the reader, as the standard says.
 const decoded = (body: Raw, codings: ReadonlyArray<string>): Raw | Response => {
@@ -48,31 +51,25 @@ const ofStream = (body: ReadableStream<Uint8Array> | null): Pieces => {
   }
 }
 
-// As the standard's streams say it; an abort is no failure of the connection.
-const terminated = (cause: Error): unknown =>
-  cause.name === "AbortError" ? cause : new TypeError("terminated", { cause })
+/** As the standard says it: the signal's reason where it aborted, else that the connection did not hold. */
+const terminated = (cause: unknown, signal: AbortSignal | undefined): unknown =>
+  signal?.aborted === true ? signal.reason : new TypeError("terminated", { cause })
 
 // Without the iterator of Node's streams, which costs as much as all the rest of reading a short body.
-const ofRaw = (body: Raw): Pieces => {
+const ofRaw = (body: Raw, signal: AbortSignal | undefined): Pieces => {
   let wake: (() => void) | undefined
-  let state: "open" | "ended" | "closed" | { readonly failed: unknown } = "open"
-  const becomes = (next: typeof state) => {
-    if (state === "open") state = next
+  const look = () => {
     wake?.()
     wake = undefined
   }
-  body.on("readable", () => becomes("open"))
-  body.on("end", () => becomes("ended"))
-  body.on("error", (cause) => becomes({ failed: terminated(cause) }))
-  body.on("close", () => becomes("closed"))
+  for (const event of ["readable", "end", "error", "close"]) body.on(event, look)
   const next = async (): Promise<Uint8Array | undefined> => {
     while (true) {
       const piece: Uint8Array | null = body.read()
       if (piece !== null) return piece
-      if (state === "ended") return undefined
-      // Before its end and without an error: it was let go.
-      if (state === "closed") throw new TypeError("terminated")
-      if (state !== "open") throw state.failed
+      if (body.readableEnded) return undefined
+      // All of this may have come before anybody looked.
+      if (body.errored !== null || body.closed || body.destroyed) throw terminated(body.errored ?? undefined, signal)
       await new Promise<void>((resolve) => (wake = resolve))
     }
   }
@@ -99,12 +96,18 @@ export class Answer implements Response {
   readonly type = "basic"
   readonly url: string
   #body: Raw | Response | null
+  #web: ReadableStream<Uint8Array> | undefined
+  readonly #signal: AbortSignal | undefined
 
   private constructor(
     { body, context, headers, statusCode, statusText }: Dispatcher.ResponseData,
     method: string,
-    url: URL
+    url: URL,
+    signal: AbortSignal | undefined
   ) {
+    this.#signal = signal
+    // Who looks later finds out what became of it.
+    body.on("error", () => {})
     this.headers = headersOf(headers)
     this.status = statusCode
     this.statusText = statusText
@@ -118,37 +121,43 @@ export class Answer implements Response {
     if (this.#body === null) void body.dump()
   }
 
-  static make(response: Dispatcher.ResponseData, method: string, url: URL): Answer {
-    return new Answer(response, method, url)
+  static make(response: Dispatcher.ResponseData, method: string, url: URL, signal: AbortSignal | undefined): Answer {
+    try {
+      return new Answer(response, method, url, signal)
+    } catch (cause) {
+      response.body.destroy()
+      throw cause
+    }
   }
 
   /** The body of a response, whoever made it. */
   static pieces(response: Response): Pieces {
     return response instanceof Answer && response.#body !== null && !(response.#body instanceof Response)
-      ? ofRaw(response.#body)
+      ? ofRaw(response.#body, response.#signal)
       : ofStream(response.body)
   }
 
   get body(): ReadableStream<Uint8Array> | null {
-    return this.#body?.body ?? null
+    if (this.#body === null || this.#body instanceof Response) return this.#body?.body ?? null
+    return (this.#web ??= Readable.toWeb(this.#body))
   }
   get bodyUsed(): boolean {
     return this.#body?.bodyUsed ?? false
   }
   arrayBuffer(): Promise<ArrayBuffer> {
-    return (this.#body ?? this.#whole()).arrayBuffer()
+    return this.#read((body) => body.arrayBuffer())
   }
   blob(): Promise<Blob> {
-    return (this.#body ?? this.#whole()).blob()
+    return this.#read((body) => body.blob())
   }
   bytes(): Promise<Uint8Array> {
-    return (this.#body ?? this.#whole()).bytes()
+    return this.#read((body) => body.bytes())
   }
   json(): Promise<unknown> {
-    return (this.#body ?? this.#whole()).json()
+    return this.#read((body) => body.json())
   }
   text(): Promise<string> {
-    return (this.#body ?? this.#whole()).text()
+    return this.#read((body) => body.text())
   }
   formData(): Promise<FormData> {
     return this.#whole().formData()
@@ -157,7 +166,19 @@ export class Answer implements Response {
     return this.#whole().clone()
   }
 
+  async #read<A>(as: (body: Raw | Response) => Promise<A>): Promise<A> {
+    const body = this.#body ?? this.#whole()
+    if (body.bodyUsed) throw new TypeError("Body is unusable: Body has already been read")
+    if (body instanceof Response || this.#web !== undefined) return as(this.#whole())
+    try {
+      return await as(body)
+    } catch (cause) {
+      throw body.errored === null ? cause : terminated(cause, this.#signal)
+    }
+  }
+
   #whole(): Response {
+    if (this.#body instanceof Response) return this.#body
     const { headers, status, statusText } = this
     const made = new Response(this.body, { headers, status, statusText })
     this.#body = made

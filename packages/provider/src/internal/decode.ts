@@ -53,3 +53,21 @@ const strict = quick(byStrict)
 const deferred = quick(byDeferred)
 
 export const decodersOf = (validation: "strict" | "deferred"): Decoders => (validation === "strict" ? strict : deferred)
+
+// What the model gives of a tool is checked by the tool's schema, which is known above.
+const isOfTool = ({ type }: { readonly type: string }): boolean => type === "tool-call" || type === "tool-result"
+
+/** The parts as they came, if they are as the protocol says. */
+export const checkedAnswer = (
+  parts: Array<Response.PartEncoded>
+): Effect.Effect<Array<Response.PartEncoded>, Schema.SchemaError> =>
+  Effect.as(byStrict.answer(parts.filter((one) => !isOfTool(one))), parts)
+
+/** The same for a chunk of a stream. */
+export const checkedChunk = (
+  parts: Arr.NonEmptyReadonlyArray<Response.StreamPartEncoded>
+): Effect.Effect<Arr.NonEmptyReadonlyArray<Response.StreamPartEncoded>, Schema.SchemaError> => {
+  if (parts.every(isDelta)) return Effect.succeed(parts)
+  const plain = parts.filter((one) => !isOfTool(one))
+  return plain.length === 0 ? Effect.succeed(parts) : Effect.as(byStrict.chunk(plain), parts)
+}

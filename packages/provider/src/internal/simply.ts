@@ -16,7 +16,7 @@ import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type { Span } from "effect/Tracer"
 import type { Direct, Provider, Request } from "../Provider.ts"
-import { decodersOf } from "./decode.ts"
+import { checkedAnswer, checkedChunk, decodersOf } from "./decode.ts"
 
 interface Options {
   readonly prompt: Prompt.RawInput
@@ -29,9 +29,7 @@ interface Options {
 
 /** The methods of a model without the types that depend on their options. */
 interface Plain {
-  readonly generateText: (
-    options: Options
-  ) => Effect.Effect<LanguageModel.GenerateTextResponse<{}>, AiError.AiError>
+  readonly generateText: (options: Options) => Effect.Effect<LanguageModel.GenerateTextResponse<{}>, AiError.AiError>
   readonly streamText: (options: Options) => Stream.Stream<Response.StreamPart<{}>, AiError.AiError>
 }
 
@@ -41,8 +39,7 @@ const validationOf = (options: Options): "strict" | "deferred" =>
 // Approvals that wait for a toolkit are not this module's business.
 const hasApprovals = (prompt: Prompt.Prompt): boolean =>
   prompt.content.some(
-    (message) =>
-      message.role === "assistant" && message.content.some((part) => part.type === "tool-approval-request")
+    (message) => message.role === "assistant" && message.content.some((part) => part.type === "tool-approval-request")
   )
 
 const attributed = (span: Span, { concurrency, toolChoice }: Pick<Options, "concurrency" | "toolChoice">): void => {
@@ -82,9 +79,12 @@ interface Made {
 }
 
 const transformerIn = (context: Context.Context<never>, { context: made }: Made) =>
-  Option.orElse(Context.getOption(context, CurrentSpanTransformer), () => Context.getOption(made, CurrentSpanTransformer))
+  Option.orElse(Context.getOption(context, CurrentSpanTransformer), () =>
+    Context.getOption(made, CurrentSpanTransformer)
+  )
 
-const tracks = (context: Context.Context<never>): boolean => Option.isSome(Context.getOption(context, ResponseIdTracker))
+const tracks = (context: Context.Context<never>): boolean =>
+  Option.isSome(Context.getOption(context, ResponseIdTracker))
 
 const generate = ({ ids, provider }: Made, request: LanguageModel.ProviderOptions, span: Span) =>
   Effect.withParentSpan(Effect.provideService(provider.generateText(request), IdGenerator, ids), span, untraced)
@@ -92,18 +92,25 @@ const generate = ({ ids, provider }: Made, request: LanguageModel.ProviderOption
 const stream = ({ ids, provider }: Made, request: LanguageModel.ProviderOptions) =>
   Stream.provideService(provider.streamText(request), IdGenerator, ids)
 
+const asked = ({ toolChoice, tools }: Request): Pick<Options, "toolChoice"> =>
+  tools.length === 0 ? {} : { toolChoice }
+
 const direct = (made: Made): Direct => ({
   isOpen: (context) => !tracks(context) && Option.isNone(transformerIn(context, made)),
   generateText: (request) =>
     Effect.useSpan("LanguageModel.generateText", client, (span) => {
-      attributed(span, request)
-      return generate(made, requestOf(request, span), span)
+      attributed(span, asked(request))
+      return Effect.flatMap(generate(made, requestOf(request, span), span), (parts) =>
+        Effect.mapError(checkedAnswer(parts), invalid("generateText"))
+      )
     }),
   streamText: (request) =>
     Stream.unwrap(
       Effect.map(Effect.makeSpanScoped("LanguageModel.streamText", client), (span) => {
-        attributed(span, request)
-        return stream(made, requestOf(request, span))
+        attributed(span, asked(request))
+        return Stream.mapArrayEffect(stream(made, requestOf(request, span)), (parts) =>
+          Effect.mapError(checkedChunk(parts), invalid("streamText"))
+        )
       })
     )
 })
@@ -164,8 +171,15 @@ export const simply = (
   model: LanguageModel.LanguageModel
 ): Effect.Effect<{ readonly model: LanguageModel.LanguageModel; readonly direct: Direct }> =>
   Effect.map(Effect.context<never>(), (context) => {
-    const made = { provider, context, ids: Option.getOrElse(Context.getOption(context, IdGenerator), () => defaultIdGenerator) }
+    const made = {
+      provider,
+      context,
+      ids: Option.getOrElse(Context.getOption(context, IdGenerator), () => defaultIdGenerator)
+    }
     // The public methods have types that depend on their options, which no code over all options can have.
-    const methods = short(made, model as unknown as Plain) as unknown as Pick<typeof model, "generateText" | "streamText">
+    const methods = short(made, model as unknown as Plain) as unknown as Pick<
+      typeof model,
+      "generateText" | "streamText"
+    >
     return { model: { ...model, ...methods }, direct: direct(made) }
   })
