@@ -7,9 +7,19 @@ export default defineConfig({
     // As many as there are cores: most of the time of the suite is tests that wait.
     maxWorkers: "100%",
     projects: [
-      ...["core", "sqlite", "postgres", "provider", "openai", "anthropic", "models", "tools", "agent", "testing", "cli"].map(
-        (name) => project(name, `packages/${name}`)
-      ),
+      ...[
+        "core",
+        "sqlite",
+        "postgres",
+        "provider",
+        "openai",
+        "anthropic",
+        "models",
+        "tools",
+        "agent",
+        "testing",
+        "cli"
+      ].map((name) => project(name, `packages/${name}`)),
       project("examples", "examples"),
       project("docs", "docs"),
       project("scripts", "scripts")
