@@ -67,6 +67,9 @@ const recordOf = (headers: NonNullable<Parameters<Fetch>[1]>["headers"]): Record
 const dispatcherOf = (init: Parameters<Fetch>[1]): Dispatcher | undefined =>
   init?.dispatcher as unknown as Dispatcher | undefined
 
+// Others are written otherwise, or may not have a body: that is looked into below.
+const sends = new Set(["POST", "PUT", "PATCH", "DELETE"])
+
 /** What is to be sent where that can be said without a `Request`: an address, headers, and a body that says what it is. */
 const plainly = (...[input, init = {}]: Parameters<Fetch>): Sending | undefined => {
   if (typeof input !== "string" && !(input instanceof URL)) return undefined
@@ -77,7 +80,8 @@ const plainly = (...[input, init = {}]: Parameters<Fetch>): Sending | undefined 
   if (body !== null && typeof body !== "string" && !(body instanceof Uint8Array)) return undefined
   const headers = recordOf(init.headers)
   if (typeof body === "string" && headers["content-type"] === undefined) return undefined
-  const method = init.method?.toUpperCase() ?? "GET"
+  const method = init.method ?? "GET"
+  if (!sends.has(method)) return undefined
   return { url, method, headers, body, signal: signal ?? undefined, redirect, dispatcher: dispatcherOf(init) }
 }
 
@@ -148,9 +152,13 @@ export const make = ({ dispatcher, silence }: Options = {}): Fetch => {
         dispatcher: redirect === "follow" ? following(below) : below,
         ...(signal === undefined ? {} : { signal })
       })
-      if (redirect === "error" && redirects.has(response.statusCode)) {
-        await response.body.dump()
-        throw new Error(`the server answered ${response.statusCode}, and redirects are errors here`)
+      if (redirects.has(response.statusCode) && response.headers["location"] !== undefined && redirect !== "manual") {
+        response.body.on("error", () => {}).destroy()
+        throw new Error(
+          redirect === "error"
+            ? `the server answered ${response.statusCode}, and redirects are errors here`
+            : `the server answered ${response.statusCode}, and a stream cannot be sent again`
+        )
       }
       return Answer.make(response, method, url, signal)
     } catch (cause) {

@@ -1,9 +1,7 @@
-/** A response of undici's `request` in the interface of the standard, which does no more than it is asked for. */
-import { pipeline, Readable } from "node:stream"
+/** A response of undici's `request` in the interface of the standard, which costs what is asked of it. */
+import { pipeline, type Readable } from "node:stream"
 import { constants, createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from "node:zlib"
 import type { Dispatcher } from "undici"
-
-type Raw = Dispatcher.ResponseData["body"]
 
 // As Node's own `fetch` does: what there is of a body that was cut is given.
 const lenient = { flush: constants.Z_SYNC_FLUSH, finishFlush: constants.Z_SYNC_FLUSH }
@@ -19,11 +17,13 @@ const decoders = {
 const isKnown = (coding: string): coding is keyof typeof decoders => Object.hasOwn(decoders, coding)
 
 // The last coding was applied last; one that nobody knows is left to the reader, as the standard says.
-const decoded = (body: Raw, codings: ReadonlyArray<string>): Raw | Response => {
-  if (codings.length === 0 || !codings.every(isKnown)) return body
-  const streams = codings.toReversed().map((coding) => decoders[coding]())
-  const last = pipeline([body, ...streams], () => {})
-  return new Response(Readable.toWeb(last as unknown as Readable))
+const decoded = (body: Readable, codings: ReadonlyArray<string>): Readable => {
+  const names = codings.map((coding) => coding.trim().toLowerCase())
+  if (names.length === 0 || !names.every(isKnown)) return body
+  const streams = names.toReversed().map((name) => decoders[name]())
+  // What is wrong with one of them is wrong with the last.
+  pipeline([body, ...streams], () => {})
+  return streams.at(-1)!
 }
 
 const headersOf = (raw: Dispatcher.ResponseData["headers"]): Headers => {
@@ -56,8 +56,9 @@ const terminated = (cause: unknown, signal: AbortSignal | undefined): unknown =>
   signal?.aborted === true ? signal.reason : new TypeError("terminated", { cause })
 
 // Without the iterator of Node's streams, which costs as much as all the rest of reading a short body.
-const ofRaw = (body: Raw, signal: AbortSignal | undefined): Pieces => {
+const ofReadable = (body: Readable, signal: AbortSignal | undefined): Pieces => {
   let wake: (() => void) | undefined
+  let left = false
   const look = () => {
     wake?.()
     wake = undefined
@@ -69,6 +70,7 @@ const ofRaw = (body: Raw, signal: AbortSignal | undefined): Pieces => {
       if (piece !== null) return piece
       if (body.readableEnded) return undefined
       // All of this may have come before anybody looked.
+      if (left) return undefined
       if (body.errored !== null || body.closed || body.destroyed) throw terminated(body.errored ?? undefined, signal)
       await new Promise<void>((resolve) => (wake = resolve))
     }
@@ -76,17 +78,40 @@ const ofRaw = (body: Raw, signal: AbortSignal | undefined): Pieces => {
   return {
     next,
     cancel: async () => {
+      left = true
       body.destroy()
     }
   }
 }
 
-const historyOf = (context: object): ReadonlyArray<URL> =>
-  "history" in context && Array.isArray(context.history) ? context.history : []
+const streamOf = (pieces: Pieces): ReadableStream<Uint8Array> =>
+  new ReadableStream(
+    {
+      pull: async (controller) => {
+        const piece = await pieces.next()
+        if (piece === undefined) controller.close()
+        else controller.enqueue(piece)
+      },
+      cancel: async () => void (await pieces.cancel())
+    },
+    { highWaterMark: 0 }
+  )
+
+const historyOf = (context: object | null): ReadonlyArray<URL> =>
+  context !== null && "history" in context && Array.isArray(context.history) ? context.history : []
+
+const withoutFragment = ({ href, hash }: URL): string => (hash === "" ? href : href.slice(0, -hash.length))
 
 const withoutBody = new Set([101, 103, 204, 205, 304])
 
-/** The response. Whatever is asked for that undici's body does not have is asked of a `Response` made of it. */
+/** What is left of a response whose body somebody reads: every other attempt fails as one on a locked stream does. */
+const taken = (): Response => {
+  const response = new Response("")
+  response.body?.getReader()
+  return response
+}
+
+/** The response: bodies are read by {@link Answer.pieces}, and in all other ways by a `Response` of the standard that is made of them. */
 export class Answer implements Response {
   readonly headers: Headers
   readonly status: number
@@ -95,9 +120,8 @@ export class Answer implements Response {
   readonly redirected: boolean
   readonly type = "basic"
   readonly url: string
-  #body: Raw | Response | null
-  #web: ReadableStream<Uint8Array> | undefined
-  readonly #signal: AbortSignal | undefined
+  #pieces: Pieces | undefined
+  #standard: Response | undefined
 
   private constructor(
     { body, context, headers, statusCode, statusText }: Dispatcher.ResponseData,
@@ -105,7 +129,6 @@ export class Answer implements Response {
     url: URL,
     signal: AbortSignal | undefined
   ) {
-    this.#signal = signal
     // Who looks later finds out what became of it.
     body.on("error", () => {})
     this.headers = headersOf(headers)
@@ -114,11 +137,12 @@ export class Answer implements Response {
     this.ok = statusCode >= 200 && statusCode < 300
     const history = historyOf(context)
     this.redirected = history.length > 1
-    this.url = String(history.at(-1) ?? url)
-    const coding = this.headers.get("content-encoding") ?? ""
-    const codings = coding === "" ? [] : coding.split(",").map((one) => one.trim().toLowerCase())
-    this.#body = withoutBody.has(statusCode) || method === "HEAD" ? null : decoded(body, codings)
-    if (this.#body === null) void body.dump()
+    this.url = withoutFragment(history.at(-1) ?? url)
+    if (withoutBody.has(statusCode) || method === "HEAD") void body.dump()
+    else {
+      const coding = this.headers.get("content-encoding") ?? ""
+      this.#pieces = ofReadable(decoded(body, coding === "" ? [] : coding.split(",")), signal)
+    }
   }
 
   static make(response: Dispatcher.ResponseData, method: string, url: URL, signal: AbortSignal | undefined): Answer {
@@ -130,58 +154,59 @@ export class Answer implements Response {
     }
   }
 
-  /** The body of a response, whoever made it. */
+  /** The body of a response, whoever made it. It belongs to who asks for it. */
   static pieces(response: Response): Pieces {
-    return response instanceof Answer && response.#body !== null && !(response.#body instanceof Response)
-      ? ofRaw(response.#body, response.#signal)
-      : ofStream(response.body)
+    if (!(response instanceof Answer) || response.#pieces === undefined) return ofStream(response.body)
+    const pieces = response.#pieces
+    response.#pieces = undefined
+    response.#standard = taken()
+    return pieces
+  }
+
+  get #whole(): Response {
+    if (this.#standard === undefined) {
+      const { headers, status, statusText } = this
+      const body = this.#pieces === undefined ? null : streamOf(this.#pieces)
+      this.#standard = new Response(body, { headers, status, statusText })
+      this.#pieces = undefined
+    }
+    return this.#standard
   }
 
   get body(): ReadableStream<Uint8Array> | null {
-    if (this.#body === null || this.#body instanceof Response) return this.#body?.body ?? null
-    return (this.#web ??= Readable.toWeb(this.#body))
+    return this.#whole.body
   }
   get bodyUsed(): boolean {
-    return this.#body?.bodyUsed ?? false
+    return this.#standard?.bodyUsed ?? false
   }
   arrayBuffer(): Promise<ArrayBuffer> {
-    return this.#read((body) => body.arrayBuffer())
+    return this.#whole.arrayBuffer()
   }
   blob(): Promise<Blob> {
-    return this.#read((body) => body.blob())
+    return this.#whole.blob()
   }
   bytes(): Promise<Uint8Array> {
-    return this.#read((body) => body.bytes())
-  }
-  json(): Promise<unknown> {
-    return this.#read((body) => body.json())
-  }
-  text(): Promise<string> {
-    return this.#read((body) => body.text())
-  }
-  formData(): Promise<FormData> {
-    return this.#whole().formData()
+    return this.#whole.bytes()
   }
   clone(): Response {
-    return this.#whole().clone()
+    const { redirected, type, url } = this
+    // A response that is made by hand has no address.
+    const known = (made: Response): Response =>
+      Object.defineProperties(made, {
+        redirected: { value: redirected },
+        type: { value: type },
+        url: { value: url },
+        clone: { value: () => known(Response.prototype.clone.call(made)) }
+      })
+    return known(this.#whole.clone())
   }
-
-  async #read<A>(as: (body: Raw | Response) => Promise<A>): Promise<A> {
-    const body = this.#body ?? this.#whole()
-    if (body.bodyUsed) throw new TypeError("Body is unusable: Body has already been read")
-    if (body instanceof Response || this.#web !== undefined) return as(this.#whole())
-    try {
-      return await as(body)
-    } catch (cause) {
-      throw body.errored === null ? cause : terminated(cause, this.#signal)
-    }
+  formData(): Promise<FormData> {
+    return this.#whole.formData()
   }
-
-  #whole(): Response {
-    if (this.#body instanceof Response) return this.#body
-    const { headers, status, statusText } = this
-    const made = new Response(this.body, { headers, status, statusText })
-    this.#body = made
-    return made
+  json(): Promise<unknown> {
+    return this.#whole.json()
+  }
+  text(): Promise<string> {
+    return this.#whole.text()
   }
 }

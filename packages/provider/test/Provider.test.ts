@@ -1,0 +1,254 @@
+/** A model that takes the short way gives what `LanguageModel.make` gives over the same provider. */
+import { assert, describe, it } from "@effect/vitest"
+import * as IdGenerator from "effect/ai/IdGenerator"
+import * as LanguageModel from "effect/ai/LanguageModel"
+import * as Prompt from "effect/ai/Prompt"
+import type * as Response from "effect/ai/Response"
+import * as ResponseIdTracker from "effect/ai/ResponseIdTracker"
+import * as Telemetry from "effect/ai/Telemetry"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Stream from "effect/Stream"
+import * as fc from "fast-check"
+import * as Provider from "../src/Provider.ts"
+
+const word = fc.string({ maxLength: 6 })
+const metadata = fc.option(fc.constantFrom({}, { acme: null }, { acme: { note: "kept" } }), { nil: undefined })
+const count = fc.option(fc.oneof(fc.nat(1000), fc.constant(0.5)), { nil: undefined })
+const usage = fc.record({
+  inputTokens: fc.record({ total: count, uncached: count, cacheRead: count, cacheWrite: count }),
+  outputTokens: fc.record({ total: count, text: count, reasoning: count })
+})
+const common: ReadonlyArray<fc.Arbitrary<object>> = [
+  fc.record({ type: fc.constant("finish"), reason: fc.constantFrom("stop", "length", "nonsense"), usage, metadata }),
+  fc.record({
+    type: fc.constant("response-metadata"),
+    id: fc.option(word, { nil: undefined }),
+    modelId: fc.option(word, { nil: undefined }),
+    timestamp: fc.constantFrom(undefined, "2026-11-21T00:00:00.000Z", "soon")
+  }),
+  fc.record({
+    type: fc.constant("source"),
+    sourceType: fc.constant("url"),
+    id: word,
+    url: fc.constantFrom("https://example.com/", "no address"),
+    title: word
+  }),
+  fc.record({ type: fc.constant("file"), mediaType: word, data: fc.constantFrom("aGk=", "?") }),
+  fc.record({ type: fc.constant("tool-call"), id: word, name: word, params: fc.constant({}) }),
+  fc.record({ type: fc.constant("hologram") })
+]
+const whole = fc.array(
+  fc.oneof(fc.record({ type: fc.constantFrom("text", "reasoning"), text: word, metadata }), ...common),
+  { maxLength: 5 }
+)
+const chunks = fc.array(
+  fc.array(
+    fc.oneof(
+      {
+        weight: 6,
+        arbitrary: fc.record({
+          type: fc.constantFrom("text-delta", "reasoning-delta"),
+          id: word,
+          delta: word,
+          metadata
+        })
+      },
+      { weight: 1, arbitrary: fc.record({ type: fc.constantFrom("text-start", "text-end"), id: word, metadata }) },
+      { weight: 1, arbitrary: fc.record({ type: fc.constant("text-delta"), id: fc.constant(1), delta: word }) },
+      ...common.map((arbitrary) => ({ weight: 1, arbitrary }))
+    ),
+    { minLength: 1, maxLength: 4 }
+  ),
+  { maxLength: 4 }
+)
+
+/** A provider that gives what is not always as its types say. */
+const giving = (parts: ReadonlyArray<object>, streamed: ReadonlyArray<ReadonlyArray<object>> = []) => {
+  const requests: Array<LanguageModel.ProviderOptions> = []
+  const provider: Provider.Provider = {
+    generateText: (request) =>
+      Effect.sync(() => {
+        requests.push(request)
+        return parts as Array<Response.PartEncoded>
+      }),
+    streamText: (request) => {
+      requests.push(request)
+      return Stream.fromIterable(streamed as ReadonlyArray<[Response.StreamPartEncoded]>).pipe(
+        Stream.flatMap((chunk) => Stream.fromIterable(chunk))
+      )
+    }
+  }
+  return { provider, requests }
+}
+
+const both = (provider: Provider.Provider) => Effect.all([Provider.make(provider), LanguageModel.make(provider)])
+
+const validations = [{}, { disableToolCallResolution: true, toolCallValidation: "deferred" }] as const
+
+describe("Provider.make", () => {
+  it("answers as LanguageModel.make does, whatever the parts", () =>
+    fc.assert(
+      fc.asyncProperty(whole, fc.constantFrom(...validations), (parts, validation) =>
+        Effect.runPromise(
+          Effect.gen(function* () {
+            const models = yield* both(giving(parts).provider)
+            const [ours, theirs] = yield* Effect.forEach(models, (model) =>
+              Effect.result(
+                Effect.map(model.generateText({ prompt: "hi", ...validation }), ({ content }) => [...content])
+              )
+            )
+            assert.strictEqual(ours?._tag, theirs?._tag)
+            if (ours?._tag === "Success" && theirs?._tag === "Success") {
+              assert.deepStrictEqual(ours.success, theirs.success)
+            } else if (ours?._tag === "Failure" && theirs?._tag === "Failure") {
+              assert.strictEqual(ours.failure.message, theirs.failure.message)
+            }
+          })
+        )
+      ),
+      { numRuns: 300 }
+    ))
+
+  it("streams as LanguageModel.make does, whatever the chunks", () =>
+    fc.assert(
+      fc.asyncProperty(chunks, fc.constantFrom(...validations), (parts, validation) =>
+        Effect.runPromise(
+          Effect.gen(function* () {
+            const models = yield* both(giving([], parts).provider)
+            const heard = yield* Effect.forEach(models, (model) => {
+              const seen: Array<unknown> = []
+              return model.streamText({ prompt: "hi", ...validation }).pipe(
+                Stream.runForEach((part) => Effect.sync(() => seen.push(part))),
+                Effect.result,
+                Effect.map((end) => ({ seen, end: end._tag === "Failure" ? end.failure.message : "end" }))
+              )
+            })
+            assert.deepStrictEqual(heard[0], heard[1])
+          })
+        )
+      ),
+      { numRuns: 300 }
+    ))
+
+  it.effect("asks its provider for the same, in a span with the same attributes", () =>
+    Effect.gen(function* () {
+      const { provider, requests } = giving([{ type: "text", text: "yes" }], [[{ type: "text-start", id: "t" }]])
+      for (const model of yield* both(provider)) {
+        yield* model.generateText({ prompt: "hi", toolChoice: "required", concurrency: 3 })
+        yield* Stream.runDrain(model.streamText({ prompt: "hi" }))
+      }
+      const told = requests.map(({ span, ...request }) => ({
+        ...request,
+        name: span._tag === "Span" ? span.name : "",
+        kind: span._tag === "Span" ? span.kind : "",
+        attributes: span._tag === "Span" ? [...span.attributes] : []
+      }))
+      assert.deepStrictEqual(told.slice(0, 2), told.slice(2))
+    })
+  )
+
+  it.effect("leaves approvals, continued responses and span transformers to LanguageModel.make", () =>
+    Effect.gen(function* () {
+      const { provider, requests } = giving([
+        { type: "response-metadata", id: "resp_1" },
+        { type: "text", text: "yes" }
+      ])
+      for (const model of yield* both(provider)) {
+        const pending = Prompt.make([
+          {
+            role: "assistant",
+            content: [
+              { type: "tool-call", id: "c", name: "pay", params: {}, providerExecuted: false },
+              { type: "tool-approval-request", approvalId: "a", toolCallId: "c" }
+            ]
+          },
+          { role: "tool", content: [{ type: "tool-approval-response", approvalId: "a", approved: true }] }
+        ])
+        const error = yield* Effect.flip(model.generateText({ prompt: pending }))
+        assert.strictEqual(error.reason._tag, "ToolkitRequiredError")
+
+        const tracker = yield* ResponseIdTracker.make
+        const first = Prompt.make("one")
+        yield* Effect.provideService(
+          model.generateText({ prompt: first }),
+          ResponseIdTracker.ResponseIdTracker,
+          tracker
+        )
+        const more = Prompt.fromMessages([
+          ...first.content,
+          ...Prompt.make([{ role: "assistant", content: "yes" }]).content,
+          ...Prompt.make("two").content
+        ])
+        yield* Effect.provideService(model.generateText({ prompt: more }), ResponseIdTracker.ResponseIdTracker, tracker)
+
+        let transformed = 0
+        yield* Effect.provideService(
+          Effect.andThen(model.generateText({ prompt: "hi" }), Stream.runDrain(model.streamText({ prompt: "hi" }))),
+          Telemetry.CurrentSpanTransformer,
+          () => void transformed++
+        )
+        assert.strictEqual(transformed, 2)
+      }
+      const ids = requests.map(({ previousResponseId }) => previousResponseId)
+      assert.deepStrictEqual(ids.slice(0, ids.length / 2), ids.slice(ids.length / 2))
+      assert.include(ids, "resp_1")
+    })
+  )
+
+  it.effect(
+    "hands on the generator of ids that was there when it was made, and ends its provider's work with its caller",
+    () =>
+      Effect.gen(function* () {
+        const asking = yield* Deferred.make<void>()
+        let ended = false
+        const model = yield* Provider.make({
+          generateText: ({ prompt }) =>
+            prompt.content.length > 1
+              ? Effect.onInterrupt(Effect.andThen(Deferred.succeed(asking, undefined), Effect.never), () =>
+                  Effect.sync(() => void (ended = true))
+                )
+              : Effect.map(
+                  Effect.flatMap(IdGenerator.IdGenerator, (ids) => ids.generateId()),
+                  (text) => [{ type: "text", text }]
+                ),
+          streamText: () => Stream.empty
+        }).pipe(Effect.provideService(IdGenerator.IdGenerator, { generateId: () => Effect.succeed("mine") }))
+        assert.strictEqual((yield* model.generateText({ prompt: "hi" })).text, "mine")
+        const two = Prompt.fromMessages([...Prompt.make("one").content, ...Prompt.make("two").content])
+        const fiber = yield* Effect.forkChild(model.generateText({ prompt: two }))
+        yield* Deferred.await(asking)
+        yield* Fiber.interrupt(fiber)
+        assert.isTrue(ended)
+      })
+  )
+})
+
+describe("Provider.directOf", () => {
+  it.effect("is the way to the parts as they came, for models made here", () =>
+    Effect.gen(function* () {
+      const parts: Array<Response.PartEncoded> = [{ type: "text", text: "yes", metadata: { acme: null } }]
+      const { provider } = giving(parts, [[{ type: "text-delta", id: "t", delta: "y" }]])
+      const [ours, theirs] = yield* both(provider)
+      assert.isUndefined(Provider.directOf(theirs))
+      const direct = Provider.directOf(ours)
+      assert.isDefined(direct)
+      const request = {
+        prompt: Prompt.make("hi"),
+        tools: [],
+        toolChoice: "none",
+        toolCallValidation: "strict"
+      } as const
+      assert.strictEqual(yield* direct!.generateText(request), parts)
+      assert.deepStrictEqual(yield* Stream.runCollect(direct!.streamText(request)), [
+        { type: "text-delta", id: "t", delta: "y" }
+      ])
+      assert.isTrue(direct!.isOpen(Context.empty()))
+      const tracker = yield* ResponseIdTracker.make
+      assert.isFalse(direct!.isOpen(Context.make(ResponseIdTracker.ResponseIdTracker, tracker)))
+      assert.isFalse(direct!.isOpen(Context.make(Telemetry.CurrentSpanTransformer, () => undefined)))
+    })
+  )
+})
