@@ -152,13 +152,12 @@ export const make = ({ dispatcher, silence }: Options = {}): Fetch => {
         dispatcher: redirect === "follow" ? following(below) : below,
         ...(signal === undefined ? {} : { signal })
       })
-      if (redirects.has(response.statusCode) && response.headers["location"] !== undefined && redirect !== "manual") {
+      const isError = redirect === "error"
+      const isLeft = redirect === "follow" && response.headers["location"] !== undefined
+      if (redirects.has(response.statusCode) && (isError || isLeft)) {
         response.body.on("error", () => {}).destroy()
-        throw new Error(
-          redirect === "error"
-            ? `the server answered ${response.statusCode}, and redirects are errors here`
-            : `the server answered ${response.statusCode}, and a stream cannot be sent again`
-        )
+        const why = isError ? "redirects are errors here" : "a stream cannot be sent again"
+        throw new Error(`the server answered ${response.statusCode}, and ${why}`)
       }
       return Answer.make(response, method, url, signal)
     } catch (cause) {

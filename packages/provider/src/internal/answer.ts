@@ -97,8 +97,9 @@ const streamOf = (pieces: Pieces): ReadableStream<Uint8Array> =>
     { highWaterMark: 0 }
   )
 
-const historyOf = (context: object | null): ReadonlyArray<URL> =>
-  context !== null && "history" in context && Array.isArray(context.history) ? context.history : []
+// Without redirects to follow there is `null`, or nothing at all from the undici that Node brings.
+const historyOf = (context: object | null | undefined): ReadonlyArray<URL> =>
+  context && "history" in context && Array.isArray(context.history) ? context.history : []
 
 const withoutFragment = ({ href, hash }: URL): string => (hash === "" ? href : href.slice(0, -hash.length))
 
