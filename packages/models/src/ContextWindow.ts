@@ -57,6 +57,7 @@ import { canonicalText } from "./internal/canonical.ts"
 import * as Definitions from "./internal/definitions.ts"
 import { cuttable, type Unit } from "./internal/segments.ts"
 import * as Summary from "./internal/summary.ts"
+import { textOf } from "./internal/countable.ts"
 import * as Tokens from "./internal/tokens.ts"
 import * as Middleware from "./Middleware.ts"
 import * as Refusal from "./Refusal.ts"
@@ -160,53 +161,12 @@ export const OnCut = Context.Reference<(cut: Cut) => Effect.Effect<void>>("selva
 /** Tokens that the framing of a message and of a whole prompt take, at most, in the protocols that we know. */
 const framing = 4
 
-const imageTokens = 1_600
-
-const fileTokens = (part: Prompt.FilePart): number => {
-  if (part.mediaType.startsWith("image/")) return imageTokens
-  if (part.data instanceof URL) return imageTokens
-  const bytes = typeof part.data === "string" ? part.data.length * 0.75 : part.data.length
-  return Math.ceil(bytes / 20)
-}
-
-const textOf = (message: Prompt.Message): { readonly text: string; readonly files: number } => {
-  if (message.role === "system") return { text: message.content, files: 0 }
-  let files = 0
-  const texts: Array<string> = []
-  const output = (part: Prompt.TextPart | Prompt.FilePart) => {
-    if (part.type === "text") texts.push(part.text)
-    else files += fileTokens(part)
-  }
-  for (const part of message.content) {
-    switch (part.type) {
-      case "text":
-      case "reasoning":
-        texts.push(part.text)
-        break
-      case "file":
-        files += fileTokens(part)
-        break
-      case "tool-call":
-        texts.push(part.id, part.name, canonicalText(part.params))
-        break
-      case "tool-result": {
-        texts.push(part.id, part.name)
-        if (part.modelOutput !== undefined) part.modelOutput.forEach(output)
-        else texts.push(typeof part.result === "string" ? part.result : canonicalText(part.result))
-        break
-      }
-      default:
-        texts.push(part.approvalId)
-    }
-  }
-  return { text: texts.join("\n"), files }
-}
-
 /** Counts each message once: a conversation grows by its end, and its messages are the same objects from turn to turn. */
 const remembering = (
   name: string,
   error: number,
-  tokensOf: (message: Prompt.Message) => Effect.Effect<number, AiError.AiError>
+  tokensOf: (message: Prompt.Message) => Effect.Effect<number, AiError.AiError>,
+  least = 0
 ): Counter => {
   const known = new WeakMap<Prompt.Message, number>()
   return {
@@ -217,47 +177,47 @@ const remembering = (
         const before = known.get(message)
         if (before !== undefined) return Effect.succeed(before)
         return Effect.map(tokensOf(message), (tokens) => {
-          known.set(message, tokens + framing)
+          if (tokens >= least) known.set(message, tokens + framing)
           return tokens + framing
         })
       })
   }
 }
 
-// Below this many characters it takes longer to remember an estimate, and to forget it, than to make it again.
-const worthKnowing = 4096
-
-const estimating = (name: string, error: number, profile: Tokens.Profile): Counter => {
-  const known = new WeakMap<Prompt.Message, number>()
-  return {
+const counterOf = (name: string, error: number, count: (text: string) => number, least?: number): Counter =>
+  remembering(
     name,
     error,
-    message: (message) =>
+    (message) =>
       Effect.sync(() => {
-        const before = known.get(message)
-        if (before !== undefined) return before
         const { files, text } = textOf(message)
-        const tokens = Tokens.estimate(text, profile) + files + framing
-        if (text.length >= worthKnowing) known.set(message, tokens)
-        return tokens
-      })
-  }
-}
+        return count(text) + files
+      }),
+    least
+  )
+
+// Below this many tokens it takes longer to remember an estimate, and to forget it, than to make it again.
+const worthKnowing = 1024
 
 /** An estimate of OpenAI's `o200k_base`: no more than 15 % off on what it was measured on. */
-export const estimateO200k: Counter = estimating("estimate-o200k", 0.15, Tokens.o200k)
+export const estimateO200k: Counter = counterOf(
+  "estimate-o200k",
+  0.15,
+  (text) => Tokens.estimate(text, Tokens.o200k),
+  worthKnowing
+)
 
 /** An estimate for any model: rather too many than too few. */
-export const estimateCareful: Counter = estimating("estimate-careful", 0.25, Tokens.careful)
+export const estimateCareful: Counter = counterOf(
+  "estimate-careful",
+  0.25,
+  (text) => Tokens.estimate(text, Tokens.careful),
+  worthKnowing
+)
 
 /** Counts with a tokenizer library: `fromEncode("o200k", encode)` with the `encode` of `gpt-tokenizer` or `js-tiktoken`. */
 export const fromEncode = (name: string, encode: (text: string) => { readonly length: number }): Counter =>
-  remembering(name, 0, (message) =>
-    Effect.sync(() => {
-      const { files, text } = textOf(message)
-      return encode(text).length + files
-    })
-  )
+  counterOf(name, 0, (text) => encode(text).length)
 
 /** Counts with a tokenizer of `effect/ai`, one message at a time. */
 export const fromTokenizer = (tokenizer: Tokenizer.Service, name = "tokenizer"): Counter =>

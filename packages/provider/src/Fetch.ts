@@ -2,9 +2,9 @@
  * A `fetch` over undici's `request`, and bodies read piece by piece.
  *
  * Most of the CPU that a call of a model costs its client is Node's own `fetch`: the streams of the web standard, and steps that
- * only a browser needs. This one keeps the interface and leaves those out, at less than half the cost (row 11 of the
- * benchmarks); what it was not made for it hands to the same steps in another form: a `Request`, a form or a stream as a
- * body is read as the standard says and sent as it then is.
+ * only a browser needs. This one keeps the interface and leaves those out: a whole answer of a server on this machine takes about
+ * 50 µs in place of 145. What it was not made for takes a longer way: a `Request`, a form or a stream as a body is read as the
+ * standard says and sent as it then is.
  *
  * - Redirects are followed by undici's interceptor. It asks for bodies that are not compressed, and decodes one that is.
  * - A request that fails rejects with `TypeError("fetch failed")` and the cause, one that is aborted with the signal's reason.
@@ -167,8 +167,8 @@ export const make = ({ dispatcher, silence }: Options = {}): Fetch => {
   }
 }
 
-/** The `fetch` of the adapters where they are given none. */
+/** A `fetch` with nothing set. */
 export const fetch: Fetch = make()
 
-/** Reads the body of a response piece by piece, whatever `fetch` it came from; of this one's at a third of the cost. */
+/** Reads the body of a response piece by piece, whatever `fetch` it came from; of this one's without the streams of the web. */
 export const pieces: (response: Response) => Pieces = Answer.pieces

@@ -1,15 +1,12 @@
 /** A model that takes the short way gives what `LanguageModel.make` gives over the same provider. */
 import { assert, describe, it } from "@effect/vitest"
-import * as IdGenerator from "effect/ai/IdGenerator"
 import * as LanguageModel from "effect/ai/LanguageModel"
 import * as Prompt from "effect/ai/Prompt"
 import type * as Response from "effect/ai/Response"
 import * as ResponseIdTracker from "effect/ai/ResponseIdTracker"
 import * as Telemetry from "effect/ai/Telemetry"
 import * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import * as fc from "fast-check"
 import * as Provider from "../src/Provider.ts"
@@ -148,81 +145,6 @@ describe("Provider.make", () => {
       }))
       assert.deepStrictEqual(told.slice(0, 2), told.slice(2))
     })
-  )
-
-  it.effect("leaves approvals, continued responses and span transformers to LanguageModel.make", () =>
-    Effect.gen(function* () {
-      const { provider, requests } = giving([
-        { type: "response-metadata", id: "resp_1" },
-        { type: "text", text: "yes" }
-      ])
-      for (const model of yield* both(provider)) {
-        const pending = Prompt.make([
-          {
-            role: "assistant",
-            content: [
-              { type: "tool-call", id: "c", name: "pay", params: {}, providerExecuted: false },
-              { type: "tool-approval-request", approvalId: "a", toolCallId: "c" }
-            ]
-          },
-          { role: "tool", content: [{ type: "tool-approval-response", approvalId: "a", approved: true }] }
-        ])
-        const error = yield* Effect.flip(model.generateText({ prompt: pending }))
-        assert.strictEqual(error.reason._tag, "ToolkitRequiredError")
-
-        const tracker = yield* ResponseIdTracker.make
-        const first = Prompt.make("one")
-        yield* Effect.provideService(
-          model.generateText({ prompt: first }),
-          ResponseIdTracker.ResponseIdTracker,
-          tracker
-        )
-        const more = Prompt.fromMessages([
-          ...first.content,
-          ...Prompt.make([{ role: "assistant", content: "yes" }]).content,
-          ...Prompt.make("two").content
-        ])
-        yield* Effect.provideService(model.generateText({ prompt: more }), ResponseIdTracker.ResponseIdTracker, tracker)
-
-        let transformed = 0
-        yield* Effect.provideService(
-          Effect.andThen(model.generateText({ prompt: "hi" }), Stream.runDrain(model.streamText({ prompt: "hi" }))),
-          Telemetry.CurrentSpanTransformer,
-          () => void transformed++
-        )
-        assert.strictEqual(transformed, 2)
-      }
-      const ids = requests.map(({ previousResponseId }) => previousResponseId)
-      assert.deepStrictEqual(ids.slice(0, ids.length / 2), ids.slice(ids.length / 2))
-      assert.include(ids, "resp_1")
-    })
-  )
-
-  it.effect(
-    "hands on the generator of ids that was there when it was made, and ends its provider's work with its caller",
-    () =>
-      Effect.gen(function* () {
-        const asking = yield* Deferred.make<void>()
-        let ended = false
-        const model = yield* Provider.make({
-          generateText: ({ prompt }) =>
-            prompt.content.length > 1
-              ? Effect.onInterrupt(Effect.andThen(Deferred.succeed(asking, undefined), Effect.never), () =>
-                  Effect.sync(() => void (ended = true))
-                )
-              : Effect.map(
-                  Effect.flatMap(IdGenerator.IdGenerator, (ids) => ids.generateId()),
-                  (text) => [{ type: "text", text }]
-                ),
-          streamText: () => Stream.empty
-        }).pipe(Effect.provideService(IdGenerator.IdGenerator, { generateId: () => Effect.succeed("mine") }))
-        assert.strictEqual((yield* model.generateText({ prompt: "hi" })).text, "mine")
-        const two = Prompt.fromMessages([...Prompt.make("one").content, ...Prompt.make("two").content])
-        const fiber = yield* Effect.forkChild(model.generateText({ prompt: two }))
-        yield* Deferred.await(asking)
-        yield* Fiber.interrupt(fiber)
-        assert.isTrue(ended)
-      })
   )
 })
 

@@ -185,8 +185,6 @@ const around = (model: LanguageModel.LanguageModel): Next => ({
   }
 })
 
-const isDeclared = (call: Call): boolean => call.tools.every((tool) => !Tool.isProviderDefined(tool))
-
 /** What is below the innermost middleware: the provider itself where its adapter lets it be reached, else the whole model. */
 export const bottom = (model: LanguageModel.LanguageModel): Next => {
   const whole = around(model)
@@ -194,7 +192,7 @@ export const bottom = (model: LanguageModel.LanguageModel): Next => {
   if (direct === undefined) return whole
   // An object is in a form that the model's codec knows, and what a provider's own tool gave in one that the tool knows.
   const goes = (call: Call, context: Context.Context<never>): boolean =>
-    call.object === undefined && isDeclared(call) && direct.isOpen(context)
+    call.object === undefined && !call.tools.some(Tool.isProviderDefined) && direct.isOpen(context)
   return {
     ...whole,
     generate: (call) =>

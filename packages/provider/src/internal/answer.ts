@@ -55,28 +55,19 @@ const ofStream = (body: ReadableStream<Uint8Array> | null): Pieces => {
 const terminated = (cause: unknown, signal: AbortSignal | undefined): unknown =>
   signal?.aborted === true ? signal.reason : new TypeError("terminated", { cause })
 
-// Without the iterator of Node's streams, which costs as much as all the rest of reading a short body.
 const ofReadable = (body: Readable, signal: AbortSignal | undefined): Pieces => {
-  let wake: (() => void) | undefined
+  const iterator: AsyncIterator<Uint8Array> = body[Symbol.asyncIterator]()
   let left = false
-  const look = () => {
-    wake?.()
-    wake = undefined
-  }
-  for (const event of ["readable", "end", "error", "close"]) body.on(event, look)
-  const next = async (): Promise<Uint8Array | undefined> => {
-    while (true) {
-      const piece: Uint8Array | null = body.read()
-      if (piece !== null) return piece
-      if (body.readableEnded) return undefined
-      // All of this may have come before anybody looked.
-      if (left) return undefined
-      if (body.errored !== null || body.closed || body.destroyed) throw terminated(body.errored ?? undefined, signal)
-      await new Promise<void>((resolve) => (wake = resolve))
-    }
-  }
   return {
-    next,
+    next: async () => {
+      try {
+        const { done, value } = await iterator.next()
+        return done === true ? undefined : value
+      } catch (cause) {
+        if (left) return undefined
+        throw terminated(cause, signal)
+      }
+    },
     cancel: async () => {
       left = true
       body.destroy()

@@ -92,14 +92,14 @@ const generate = ({ ids, provider }: Made, request: LanguageModel.ProviderOption
 const stream = ({ ids, provider }: Made, request: LanguageModel.ProviderOptions) =>
   Stream.provideService(provider.streamText(request), IdGenerator, ids)
 
-const asked = ({ toolChoice, tools }: Request): Pick<Options, "toolChoice"> =>
+const choiceOf = ({ toolChoice, tools }: Request): Pick<Options, "toolChoice"> =>
   tools.length === 0 ? {} : { toolChoice }
 
 const direct = (made: Made): Direct => ({
   isOpen: (context) => !tracks(context) && Option.isNone(transformerIn(context, made)),
   generateText: (request) =>
     Effect.useSpan("LanguageModel.generateText", client, (span) => {
-      attributed(span, asked(request))
+      attributed(span, choiceOf(request))
       return Effect.flatMap(generate(made, requestOf(request, span), span), (parts) =>
         Effect.mapError(checkedAnswer(parts), invalid("generateText"))
       )
@@ -107,7 +107,7 @@ const direct = (made: Made): Direct => ({
   streamText: (request) =>
     Stream.unwrap(
       Effect.map(Effect.makeSpanScoped("LanguageModel.streamText", client), (span) => {
-        attributed(span, asked(request))
+        attributed(span, choiceOf(request))
         return Stream.mapArrayEffect(stream(made, requestOf(request, span)), (parts) =>
           Effect.mapError(checkedChunk(parts), invalid("streamText"))
         )
