@@ -65,8 +65,10 @@
 import type * as AiError from "effect/ai/AiError"
 import type * as LanguageModel from "effect/ai/LanguageModel"
 import type * as Response from "effect/ai/Response"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -78,7 +80,6 @@ import {
   type Account,
   Accounts,
   bookOf,
-  type Charged,
   ChargedAccounts,
   distinct,
   type Input,
@@ -130,9 +131,16 @@ export interface Options {
   readonly stepDown?: LanguageModel.LanguageModel | undefined
 }
 
+/** A model that may be asked, with what its calls cost. */
+interface Quoted {
+  readonly next: Middleware.Next
+  readonly quotes: ReadonlyArray<BudgetCall.Quote>
+  /** The models without a price. */
+  readonly unknown: ReadonlyArray<string>
+}
+
 interface Held {
   readonly next: Middleware.Next
-  readonly charged: ReadonlyArray<Charged>
   readonly reservation: Reservation
   readonly quotes: ReadonlyArray<BudgetCall.Quote>
 }
@@ -163,85 +171,119 @@ export const middleware: (options?: Options) => Effect.Effect<Middleware.Middlew
     const ledger = yield* Ledger
     const prices = yield* Prices.Prices
     const { counter = ContextWindow.estimateCareful, outputTokens = 4_096 } = options
-    const own = (options.accounts ?? []).map(toAccount)
-    const cheaper = options.stepDown === undefined ? undefined : Middleware.toNext(options.stepDown)
-
-    const reserve = Effect.fnUntraced(function* (
-      call: Middleware.Call,
-      next: Middleware.Next,
-      accounts: ReadonlyArray<Account>
-    ) {
+    const own = distinct((options.accounts ?? []).map(toAccount))
+    const quoted = (next: Middleware.Next): Quoted => {
       const quotes = BudgetCall.quotes(next.subject.models, prices, options.unknownPrice)
-      const unknown = quotes.flatMap(({ model, price }) => (Option.isNone(price) ? [model] : []))
+      return { next, quotes, unknown: quotes.flatMap(({ model, price }) => (Option.isNone(price) ? [model] : [])) }
+    }
+    const cheaper = options.stepDown === undefined ? undefined : quoted(Middleware.toNext(options.stepDown))
+    const estimate = options.estimate ?? ((call: Middleware.Call) => BudgetCall.estimate(call, counter, outputTokens))
+
+    const reserve = (
+      call: Middleware.Call,
+      { next, quotes, unknown }: Quoted,
+      accounts: ReadonlyArray<Account>
+    ): Effect.Effect<Held, AiError.AiError | BudgetExceeded | BudgetUnavailable | PriceUnknown> => {
       const inMoney = accounts.filter(({ dollars }) => dollars !== undefined)
       if (unknown.length > 0 && inMoney.length > 0) {
-        return yield* new PriceUnknown({ models: unknown, accounts: namesOf(inMoney) })
+        return Effect.fail(new PriceUnknown({ models: unknown, accounts: namesOf(inMoney) }))
       }
+      const tokens = estimate(call)
       // Nothing is held yet, and a counter may ask a server.
-      const tokens = yield* Effect.interruptible(
-        options.estimate === undefined ? BudgetCall.estimate(call, counter, outputTokens) : options.estimate(call)
+      return Effect.flatMap(Exit.isExit(tokens) ? tokens : Effect.interruptible(tokens), (tokens) =>
+        Effect.flatMap(ledger.reserve(accounts, BudgetCall.reserved(tokens, quotes)), (reservation) => {
+          const held: Held = { next, quotes, reservation }
+          return Effect.as(Effect.andThen(ledger.keep(reservation), unpriced(unknown, accounts)), held)
+        })
       )
-      const reservation = yield* ledger.reserve(accounts, BudgetCall.reserved(tokens, quotes))
-      yield* ledger.keep(reservation)
-      yield* Effect.forEach(unknown, (model) => ledger.report({ _tag: "Unpriced", accounts: namesOf(accounts), model }))
-      const charged = { span: call.span, ledger, books: new Set(accounts.map(bookOf)) }
-      return { next, charged: [...(yield* ChargedAccounts), charged], quotes, reservation } satisfies Held
-    })
+    }
+
+    const unpriced = (models: ReadonlyArray<string>, accounts: ReadonlyArray<Account>): Effect.Effect<void> =>
+      models.length === 0
+        ? Effect.void
+        : Effect.forEach(models, (model) => ledger.report({ _tag: "Unpriced", accounts: namesOf(accounts), model }), {
+            discard: true
+          })
 
     /** The accounts of a call, but for those that a budget further out has charged it to. */
-    const accountsOf = Effect.fnUntraced(function* (call: Middleware.Call) {
-      const accounts = distinct([...(yield* Accounts), ...own])
-      const charged = (yield* ChargedAccounts).filter((one) => one.span === call.span && one.ledger === ledger)
+    const accountsOf = (fiber: Fiber.Fiber<unknown, unknown>, call: Middleware.Call): ReadonlyArray<Account> => {
+      const outer = fiber.getRef(Accounts)
+      const accounts = outer.length === 0 ? own : distinct([...outer, ...own])
+      const charged = fiber.getRef(ChargedAccounts).filter((one) => one.span === call.span && one.ledger === ledger)
       return charged.length === 0
         ? accounts
         : accounts.filter((account) => !charged.some(({ books }) => books.has(bookOf(account))))
-    })
+    }
 
-    const admit = (next: Middleware.Next) => (call: Middleware.Call) =>
-      Effect.gen(function* () {
-        const accounts = yield* accountsOf(call)
-        if (accounts.length === 0) return undefined
-        const held = yield* Effect.catchTag(reserve(call, next, accounts), "BudgetExceeded", (error) =>
-          error.onExhausted === "step-down" && cheaper !== undefined
-            ? Effect.tap(reserve(call, cheaper, accounts), () =>
-                ledger.report({ _tag: "SteppedDown", error, to: cheaper.subject.models })
-              )
-            : Effect.fail(error)
-        )
-        call.span.attribute("selvage.budget.accounts", namesOf(accounts))
-        call.span.attribute("selvage.budget.reserved_tokens", held.reservation.amount.tokens)
-        call.span.attribute("selvage.budget.reserved_micros", held.reservation.amount.micros)
-        if (held.next === cheaper) call.span.attribute("selvage.budget.stepped_down", true)
-        return held
-      }).pipe(
-        Effect.catchTags({
-          BudgetExceeded: (error) => Effect.fail(Refusal.make(BudgetExceeded, error, { method: call.method })),
-          PriceUnknown: (error) =>
-            Effect.fail(Refusal.make(PriceUnknown, error, { method: call.method, as: "InvalidRequestError" })),
-          BudgetUnavailable: (error) =>
-            Effect.fail(Refusal.make(BudgetUnavailable, error, { method: call.method, as: "InternalProviderError" }))
-        })
-      )
+    const refused =
+      (call: Middleware.Call) =>
+      (
+        error: AiError.AiError | BudgetExceeded | PriceUnknown | BudgetUnavailable
+      ): Effect.Effect<never, AiError.AiError> => {
+        const { method } = call
+        switch (error._tag) {
+          case "BudgetExceeded":
+            return Effect.fail(Refusal.make(BudgetExceeded, error, { method }))
+          case "PriceUnknown":
+            return Effect.fail(Refusal.make(PriceUnknown, error, { method, as: "InvalidRequestError" }))
+          case "BudgetUnavailable":
+            return Effect.fail(Refusal.make(BudgetUnavailable, error, { method, as: "InternalProviderError" }))
+          default:
+            return Effect.fail(error)
+        }
+      }
 
-    const end = Effect.fnUntraced(function* (
+    /** Holds what a call may take, or refuses it. */
+    const admit = (call: Middleware.Call, asked: Quoted, accounts: ReadonlyArray<Account>) => {
+      const first = reserve(call, asked, accounts)
+      const held =
+        cheaper === undefined
+          ? first
+          : Effect.catchTag(first, "BudgetExceeded", (error) =>
+              error.onExhausted === "step-down"
+                ? Effect.tap(reserve(call, cheaper, accounts), () =>
+                    ledger.report({ _tag: "SteppedDown", error, to: cheaper.next.subject.models })
+                  )
+                : Effect.fail(error)
+            )
+      return Effect.matchEffect(held, {
+        onFailure: refused(call),
+        onSuccess: (held) => {
+          call.span.attribute("selvage.budget.accounts", namesOf(accounts))
+          call.span.attribute("selvage.budget.reserved_tokens", held.reservation.amount.tokens)
+          call.span.attribute("selvage.budget.reserved_micros", held.reservation.amount.micros)
+          if (held.next === cheaper?.next) call.span.attribute("selvage.budget.stepped_down", true)
+          return Effect.succeed(held)
+        }
+      })
+    }
+
+    /** What runs below knows what it is charged to. */
+    const charging =
+      (call: Middleware.Call, accounts: ReadonlyArray<Account>) =>
+      (context: Context.Context<never>): Context.Context<never> =>
+        Context.add(context, ChargedAccounts, [
+          ...Context.get(context, ChargedAccounts),
+          { span: call.span, ledger, books: new Set(accounts.map(bookOf)) }
+        ])
+
+    /** Counts what was used in the place of what was held. */
+    const end = (
       { quotes, reservation }: Held,
       exit: Exit.Exit<unknown, AiError.AiError>,
       seen: Seen
-    ) {
+    ): Effect.Effect<void> => {
       const accounts = namesOf(reservation.accounts)
       const result = BudgetCall.result(exit, seen.finish, seen.content)
-      if (result._tag === "Nothing" && seen.restarts === 0) return yield* Effect.ignore(ledger.release(reservation))
+      if (result._tag === "Nothing" && seen.restarts === 0) return Effect.ignore(ledger.release(reservation))
       const estimates = [
         ...Array.from({ length: seen.restarts }, () => "the answer broke off, and was begun anew"),
         ...(result._tag === "Unknown" ? [result.why] : [])
       ]
       const own = result._tag === "Used" ? BudgetCall.used(result.tokens, quotes, seen.model) : zero
       const usage = add(own, times(reservation.amount, estimates.length))
-      for (const why of estimates) {
-        yield* ledger.report({ _tag: "EstimateCharged", accounts, amount: reservation.amount, why })
-      }
       // The answer is there and paid for: an account that cannot be reached must not take it away.
-      yield* Effect.catch(ledger.settle(reservation, usage), (error) =>
+      const settled = Effect.catch(ledger.settle(reservation, usage), (error) =>
         Effect.andThen(
           Effect.logError(
             `${usage.tokens} tokens and ${usage.micros} micro-dollars of ${accounts.join(", ")} are not counted`,
@@ -250,46 +292,54 @@ export const middleware: (options?: Options) => Effect.Effect<Middleware.Middlew
           ledger.report({ _tag: "Unsettled", accounts, amount: usage, why: error.message })
         )
       )
-    })
+      if (estimates.length === 0) return settled
+      const amount = reservation.amount
+      return Effect.andThen(
+        Effect.forEach(estimates, (why) => ledger.report({ _tag: "EstimateCharged", accounts, amount, why }), {
+          discard: true
+        }),
+        settled
+      )
+    }
 
-    return (next: Middleware.Next): Middleware.Next => ({
-      ...next,
-      generate: (call) => {
-        const seen = nothingSeen()
-        return Effect.acquireUseRelease(
-          admit(next)(call),
-          (held) =>
-            held === undefined
-              ? next.generate(call)
-              : Effect.map(Effect.provideService(held.next.generate(call), ChargedAccounts, held.charged), (answer) => {
-                  for (const part of answer) see(seen, part)
-                  return answer
-                }),
-          (held, exit) => (held === undefined ? Effect.void : end(held, exit, seen))
-        )
-      },
-      stream: (call) =>
-        Stream.suspend(() => {
-          const seen = nothingSeen()
-          return Stream.unwrap(
-            Effect.map(
-              Effect.acquireRelease(admit(next)(call), (held, exit) =>
-                held === undefined ? Effect.void : end(held, exit as Exit.Exit<unknown, AiError.AiError>, seen)
-              ),
-              (held) =>
-                held === undefined
-                  ? next.stream(call)
-                  : Stream.mapArray(
-                      Stream.provideService(held.next.stream(call), ChargedAccounts, held.charged),
-                      (parts) => {
-                        for (const part of parts) see(seen, part)
-                        return parts
-                      }
-                    )
+    return (next: Middleware.Next): Middleware.Next => {
+      const asked = quoted(next)
+      return {
+        ...next,
+        generate: (call) =>
+          Effect.withFiber((fiber) => {
+            const accounts = accountsOf(fiber, call)
+            if (accounts.length === 0) return next.generate(call)
+            return Effect.acquireUseRelease(
+              admit(call, asked, accounts),
+              (held) => Effect.updateContext(held.next.generate(call), charging(call, accounts)),
+              (held, exit) => {
+                const seen = nothingSeen()
+                if (Exit.isSuccess(exit)) for (const part of exit.value) see(seen, part)
+                return end(held, exit, seen)
+              }
             )
+          }),
+        stream: (call) =>
+          Stream.unwrap(
+            Effect.withFiber((fiber) => {
+              const accounts = accountsOf(fiber, call)
+              if (accounts.length === 0) return Effect.succeed(next.stream(call))
+              const seen = nothingSeen()
+              return Effect.map(
+                Effect.acquireRelease(admit(call, asked, accounts), (held, exit) =>
+                  end(held, exit as Exit.Exit<unknown, AiError.AiError>, seen)
+                ),
+                (held) =>
+                  Stream.mapArray(Stream.updateContext(held.next.stream(call), charging(call, accounts)), (parts) => {
+                    for (const part of parts) see(seen, part)
+                    return parts
+                  })
+              )
+            })
           )
-        })
-    })
+      }
+    }
   }
 )
 

@@ -51,7 +51,15 @@ import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
-import { type Amount, BudgetStore, BudgetUnavailable, type Line, type Reply, type Sums } from "./BudgetStore.ts"
+import {
+  type Amount,
+  BudgetStore,
+  BudgetUnavailable,
+  type Line,
+  type Reply,
+  type Settlement,
+  type Sums
+} from "./BudgetStore.ts"
 import {
   type Account,
   bookOf,
@@ -63,6 +71,7 @@ import {
   windowName
 } from "./internal/budgetAccount.ts"
 import { bounded } from "./internal/bounded.ts"
+import { isImmediate } from "./internal/immediate.ts"
 import { askAgain } from "./internal/retrying.ts"
 
 const inUnit = (resource: "tokens" | "money" | "holds", value: number): string =>
@@ -285,10 +294,12 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
     )
 
   const answered = <A>(operation: string, answer: Effect.Effect<A, BudgetUnavailable>) =>
-    bounded(answer, Duration.toMillis(answerWithin), () => {
-      const cause = `It did not answer in ${Duration.format(answerWithin)}.`
-      return Effect.fail(new BudgetUnavailable({ operation, cause }))
-    })
+    isImmediate(store)
+      ? answer
+      : bounded(answer, Duration.toMillis(answerWithin), () => {
+          const cause = `It did not answer in ${Duration.format(answerWithin)}.`
+          return Effect.fail(new BudgetUnavailable({ operation, cause }))
+        })
 
   // One fiber renews what all calls of this process hold. It looks three times in the life of a reservation, so that a store
   // may fail it once.
@@ -336,20 +347,27 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
       : Effect.void
 
   // Not interruptible but while the store is asked. If that ends without an answer, what it may have granted is given back.
-  const tryReserve = Effect.fnUntraced(function* (accounts: ReadonlyArray<Account>, amount: Amount) {
-    const now = yield* Clock.currentTimeMillis
-    const id = `${ledger}-${(reservations++).toString(36)}`
-    const expires = now + holdFor
-    const lines = accounts.map((account) => lineOf(account, now, maxHolds))
-    const reservation: Reservation = { id, amount, expires, accounts, lines }
-    if (!Arr.isReadonlyArrayNonEmpty(lines)) return reservation
-    const reply = yield* answered("reserve an amount", store.reserve({ id, lines, amount, now, expires })).pipe(
-      Effect.interruptible,
-      Effect.onError(() => Effect.ignore(giveBack(id, lines)))
-    )
-    if (reply._tag === "Reserved") return reservation
-    return yield* exceeded(accounts[reply.index] ?? accounts[0]!, lines[reply.index] ?? lines[0], amount, reply)
-  }, Effect.uninterruptible)
+  const tryReserve = (accounts: ReadonlyArray<Account>, amount: Amount) =>
+    Effect.withFiber((fiber): Effect.Effect<Reservation, BudgetExceeded | BudgetUnavailable> => {
+      const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
+      const id = `${ledger}-${(reservations++).toString(36)}`
+      const expires = now + holdFor
+      const lines = accounts.map((account) => lineOf(account, now, maxHolds))
+      const reservation: Reservation = { id, amount, expires, accounts, lines }
+      if (!Arr.isReadonlyArrayNonEmpty(lines)) return Effect.succeed(reservation)
+      const reply = store.reserve({ id, lines, amount, now, expires })
+      const answer = isImmediate(store)
+        ? reply
+        : answered("reserve an amount", reply).pipe(
+            Effect.interruptible,
+            Effect.onError(() => Effect.ignore(giveBack(id, lines)))
+          )
+      return Effect.flatMap(answer, (reply) =>
+        reply._tag === "Reserved"
+          ? Effect.succeed(reservation)
+          : Effect.fail(exceeded(accounts[reply.index] ?? accounts[0]!, lines[reply.index] ?? lines[0], amount, reply))
+      )
+    })
 
   // One waiting caller of a book looks whether there is room, the others stand behind it: so they are served in order, and
   // the store is asked once, not once for each, when something is released.
@@ -370,8 +388,10 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
     let granted: Reservation | undefined
     const look = Effect.gen(function* () {
       for (;;) {
-        granted = yield* Effect.catchTag(tryReserve(accounts, amount), "BudgetExceeded", (error) =>
-          Effect.sync(() => void (last = error))
+        granted = yield* Effect.catchTag(
+          Effect.uninterruptible(tryReserve(accounts, amount)),
+          "BudgetExceeded",
+          (error) => Effect.sync(() => void (last = error))
         )
         if (granted !== undefined) return granted
         if (!mayWait(last)) return yield* last
@@ -388,47 +408,61 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
     )
   }
 
-  const reserve = Effect.fnUntraced(
-    function* (inputs: ReadonlyArray<Input>, amount: Amount) {
-      const accounts = distinct(inputs.map(toAccount))
-      return yield* Effect.catchTag(tryReserve(accounts, amount), "BudgetExceeded", (error) => {
-        if (!mayWait(error) || waiting >= maxWaiting) return Effect.fail(error)
-        waiting++
-        return report({ _tag: "Waiting", error }).pipe(
-          Effect.andThen(wait(accounts, amount, error)),
-          Effect.ensuring(Effect.sync(() => waiting--))
-        )
-      })
-    },
-    Effect.uninterruptible,
-    Effect.tapErrorTag("BudgetExceeded", (error) => report({ _tag: "Refused", error }))
-  )
+  const refused = (error: BudgetExceeded) => Effect.andThen(report({ _tag: "Refused", error }), Effect.fail(error))
 
-  const settle = Effect.fnUntraced(function* (reservation: Reservation, usage: Amount) {
-    const { accounts, id, lines } = reservation
-    if (!Arr.isReadonlyArrayNonEmpty(lines)) return
-    kept.delete(id)
-    const now = yield* Clock.currentTimeMillis
-    const before = yield* askAgain(
-      answered("settle an amount", store.settle({ id, charges: lines, usage, now })),
-      insists
+  const reserve = (inputs: ReadonlyArray<Input>, amount: Amount) =>
+    Effect.uninterruptible(
+      Effect.suspend(() => {
+        const accounts = distinct(inputs.map(toAccount))
+        return Effect.catchTag(tryReserve(accounts, amount), "BudgetExceeded", (error) => {
+          if (!mayWait(error) || waiting >= maxWaiting) return refused(error)
+          waiting++
+          return report({ _tag: "Waiting", error }).pipe(
+            Effect.andThen(wait(accounts, amount, error)),
+            Effect.ensuring(Effect.sync(() => waiting--)),
+            Effect.catchTag("BudgetExceeded", refused)
+          )
+        })
+      })
     )
-    yield* freed.release
-    for (const [index, account] of accounts.entries()) {
-      const line = lines[index]!
-      const own = before[index]
-      if (own !== undefined && line.ends > now) yield* Effect.forEach(crossed(account, line, own, usage), report)
-    }
+
+  // Nobody waits: nobody is to be woken.
+  const wake = Effect.suspend(() => (waiting === 0 ? Effect.void : Effect.asVoid(freed.release)))
+
+  const settled = (
+    { accounts, lines }: Reservation,
+    usage: Amount,
+    before: Settlement,
+    now: number
+  ): ReadonlyArray<BudgetEvent> => {
     if (before.every((own) => own === undefined)) {
       const why = "it was settled or released before, or expired so long ago that it is forgotten"
-      yield* report({ _tag: "Unsettled", accounts: namesOf(accounts), amount: usage, why })
+      return [{ _tag: "Unsettled", accounts: namesOf(accounts), amount: usage, why }]
     }
-  })
+    return accounts.flatMap((account, index) => {
+      const line = lines[index]!
+      const own = before[index]
+      return own !== undefined && line.ends > now ? crossed(account, line, own, usage) : []
+    })
+  }
+
+  const settle = (reservation: Reservation, usage: Amount) =>
+    Effect.withFiber((fiber) => {
+      const { id, lines } = reservation
+      if (!Arr.isReadonlyArrayNonEmpty(lines)) return Effect.void
+      kept.delete(id)
+      const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
+      const answer = answered("settle an amount", store.settle({ id, charges: lines, usage, now }))
+      return Effect.flatMap(askAgain(answer, insists), (before) => {
+        const events = settled(reservation, usage, before, now)
+        return events.length === 0 ? wake : Effect.andThen(wake, Effect.forEach(events, report, { discard: true }))
+      })
+    })
 
   const release = Effect.fnUntraced(function* ({ id, lines }: Reservation) {
     kept.delete(id)
     yield* giveBack(id, lines)
-    yield* freed.release
+    yield* wake
   })
 
   yield* Effect.forkScoped(Effect.forever(renewing))

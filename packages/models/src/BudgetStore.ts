@@ -37,6 +37,7 @@ import * as Effect from "effect/Effect"
 import { format } from "effect/Formatter"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
+import { immediate } from "./internal/immediate.ts"
 
 /** Tokens, and money in micro-dollars (millionths of a US dollar). Both are whole and not negative. */
 export interface Amount {
@@ -259,7 +260,7 @@ export const makeMemory = (options?: MemoryOptions): Service => {
       cause: `All ${maxBooks} are in use: forget those that are over (Ledger.forget), raise maxBooks, or use a store outside of memory.`
     })
 
-  return {
+  return immediate({
     reserve: ({ amount, expires, id, lines, now }) =>
       Effect.suspend((): Effect.Effect<Reply, BudgetUnavailable> => {
         for (const [index, line] of lines.entries()) {
@@ -302,7 +303,7 @@ export const makeMemory = (options?: MemoryOptions): Service => {
       Effect.sync(() => {
         for (const name of names) books.delete(name)
       })
-  }
+  })
 }
 
 /** {@link makeMemory} as a layer: for one process, and gone with it. */

@@ -172,15 +172,14 @@ const remembering = (
   return {
     name,
     error,
-    message: (message) =>
-      Effect.suspend(() => {
-        const before = known.get(message)
-        if (before !== undefined) return Effect.succeed(before)
-        return Effect.map(tokensOf(message), (tokens) => {
-          if (tokens >= least) known.set(message, tokens + framing)
-          return tokens + framing
-        })
+    message: (message) => {
+      const before = known.get(message)
+      if (before !== undefined) return Effect.succeed(before)
+      return Effect.mapEager(tokensOf(message), (tokens) => {
+        if (tokens >= least) known.set(message, tokens + framing)
+        return tokens + framing
       })
+    }
   }
 }
 
@@ -188,11 +187,10 @@ const counterOf = (name: string, error: number, count: (text: string) => number,
   remembering(
     name,
     error,
-    (message) =>
-      Effect.sync(() => {
-        const { files, text } = textOf(message)
-        return count(text) + files
-      }),
+    (message) => {
+      const { files, text } = textOf(message)
+      return Effect.succeed(count(text) + files)
+    },
     least
   )
 
@@ -226,11 +224,12 @@ export const fromTokenizer = (tokenizer: Tokenizer.Service, name = "tokenizer"):
   )
 
 /** The tokens of a prompt. */
-export const count = (prompt: Prompt.RawInput, counter: Counter): Effect.Effect<number, AiError.AiError> =>
-  Effect.map(
-    Effect.forEach(Prompt.make(prompt).content, counter.message),
-    (tokens) => tokens.reduce((sum, own) => sum + own, 0) + framing
-  )
+export const count: (prompt: Prompt.RawInput, counter: Counter) => Effect.Effect<number, AiError.AiError> =
+  Effect.fnUntracedEager(function* (prompt, counter) {
+    let tokens = framing
+    for (const message of Prompt.make(prompt).content) tokens += yield* counter.message(message)
+    return tokens
+  })
 
 // ---- Policies
 

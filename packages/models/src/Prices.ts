@@ -172,19 +172,28 @@ export const tokens = ({ inputTokens, outputTokens }: Usage): Option.Option<Toke
 }
 
 // A dollar for a million tokens is a million picodollars for each: whole, as long as prices have six decimals at most.
-const picodollars = (price: Price, own: Tokens): bigint => {
-  const times = (count: number, dollars: number) => BigInt(Math.round(count)) * BigInt(Math.round(dollars * 1_000_000))
-  return (
-    times(own.input, price.input) +
-    times(own.cachedInput, price.cachedInput) +
-    times(own.cacheWrite, price.cacheWrite ?? price.input) +
-    times(own.output, price.output) +
-    times(own.reasoning, price.reasoning ?? price.output)
-  )
+const picodollars = (price: Price, own: Tokens): number | bigint => {
+  const counts = [own.input, own.cachedInput, own.cacheWrite, own.output, own.reasoning].map(Math.round)
+  const each = [
+    price.input,
+    price.cachedInput,
+    price.cacheWrite ?? price.input,
+    price.output,
+    price.reasoning ?? price.output
+  ].map((dollars) => Math.round(dollars * 1_000_000))
+  const sum = counts.reduce((sum, count, index) => sum + count * each[index]!, 0)
+  return Number.isSafeInteger(sum)
+    ? sum
+    : counts.reduce((sum, count, index) => sum + BigInt(count) * BigInt(each[index]!), 0n)
 }
 
 /** What tokens cost at a price, in micro-dollars: a whole number, rounded up, so that what is spent is never less. */
-export const microsAt = (price: Price, own: Tokens): number => Number((picodollars(price, own) + 999_999n) / 1_000_000n)
+export const microsAt = (price: Price, own: Tokens): number => {
+  const sum = picodollars(price, own)
+  if (typeof sum === "bigint") return Number((sum + 999_999n) / 1_000_000n)
+  const over = sum % 1_000_000
+  return (sum - over) / 1_000_000 + (over > 0 ? 1 : 0)
+}
 
 const priced = <A>(model: string, usage: Usage, prices: Table, f: (price: Price, own: Tokens) => A, none: A) =>
   Option.flatMap(find(model, prices), (price) =>

@@ -118,11 +118,13 @@ export const make = Effect.fnUntraced(function* (
   const path = api === "responses" ? "/responses" : "/chat/completions"
   const compatibility = options.compatibility ?? {}
 
-  const prepare = Effect.fnUntraced(function* (
+  const own = compact(options.config ?? {})
+  const prepare = Effect.fnUntracedEager(function* (
     method: Errors.RequestContext["method"],
-    request: LanguageModel.ProviderOptions
+    request: LanguageModel.ProviderOptions,
+    current: Config
   ): Effect.fn.Return<ResponsesParts.Conversion & { readonly config: Config }, AiError.AiError> {
-    const config = { ...compact(options.config ?? {}), ...compact(yield* CurrentConfig) }
+    const config = { ...own, ...compact(current) }
     const context = contextOf(client, method, path)
     Annotations.request(request.span, {
       provider: "openai",
@@ -140,8 +142,8 @@ export const make = Effect.fnUntraced(function* (
     }
   })
 
-  const generate = Effect.fnUntraced(function* (request: LanguageModel.ProviderOptions) {
-    const conversion = yield* prepare("generateText", request)
+  const generate = Effect.fnUntracedEager(function* (request: LanguageModel.ProviderOptions, current: Config) {
+    const conversion = yield* prepare("generateText", request, current)
     const { context, config, tools } = conversion
     const headers = compact({ headers: config.headers })
     if (api === "chat") {
@@ -158,8 +160,8 @@ export const make = Effect.fnUntraced(function* (
     return yield* ResponsesParts.fromBody(answer, conversion)
   })
 
-  const stream = Effect.fnUntraced(function* (request: LanguageModel.ProviderOptions) {
-    const conversion = yield* prepare("streamText", request)
+  const stream = Effect.fnUntracedEager(function* (request: LanguageModel.ProviderOptions, current: Config) {
+    const conversion = yield* prepare("streamText", request, current)
     const { context, config, tools } = conversion
     const headers = compact({ headers: config.headers })
     if (api === "chat") {
@@ -189,11 +191,14 @@ export const make = Effect.fnUntraced(function* (
     codecTransformer: toCodecOpenAI,
     supportsSystemMessagesInHistory: Effect.succeed(true),
     generateText: (request) =>
-      Effect.tap(generate(request), (parts) =>
-        Effect.sync(() => parts.forEach((part) => Annotations.part(request.span, part)))
+      Effect.withFiber((fiber) =>
+        Effect.map(generate(request, fiber.getRef(CurrentConfig)), (parts) => {
+          for (const part of parts) Annotations.part(request.span, part)
+          return parts
+        })
       ),
     streamText: (request) =>
-      Stream.unwrap(stream(request)).pipe(
+      Stream.unwrap(Effect.withFiber((fiber) => stream(request, fiber.getRef(CurrentConfig)))).pipe(
         Stream.mapArray((parts) => {
           for (const part of parts) Annotations.part(request.span, part)
           return parts

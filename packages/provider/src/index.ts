@@ -1,3 +1,5 @@
+export * as Alarm from "./Alarm.ts"
 export * as Annotations from "./Annotations.ts"
 export * as Fetch from "./Fetch.ts"
 export * as Provider from "./Provider.ts"
+export * as Watch from "./Watch.ts"

@@ -38,7 +38,7 @@ const citation = (value: Citation): Anthropic.TextCitationParam => {
   return rest
 }
 
-const text = Effect.fnUntraced(function* (
+const text = Effect.fnUntracedEager(function* (
   part: Prompt.TextPart
 ): Effect.fn.Return<ReadonlyArray<Anthropic.TextBlockParam>, Reason> {
   // The API rejects empty text blocks.
@@ -65,7 +65,7 @@ const content = (
     (blocks) => blocks.flat()
   )
 
-const resultContent = Effect.fnUntraced(function* (part: Prompt.ToolResultPart) {
+const resultContent = Effect.fnUntracedEager(function* (part: Prompt.ToolResultPart) {
   if (part.modelOutput === undefined) {
     return yield* Effect.try({
       try: () => (typeof part.result === "string" ? part.result : (JSON.stringify(part.result) ?? "")),
@@ -90,7 +90,7 @@ const resultContent = Effect.fnUntraced(function* (part: Prompt.ToolResultPart) 
   return blocks
 })
 
-const toolResult = Effect.fnUntraced(function* (
+const toolResult = Effect.fnUntracedEager(function* (
   part: Prompt.ToolResultPart
 ): Effect.fn.Return<Anthropic.ToolResultBlockParam, Reason> {
   const options = yield* Options.read(Options.ToolResultOptions, part, "a tool result")
@@ -112,7 +112,7 @@ const asItCame = (
     | { readonly type: string; readonly tool_use_id: string; readonly content: unknown }
 ): Block => block as Block
 
-const reasoning = Effect.fnUntraced(function* (
+const reasoning = Effect.fnUntracedEager(function* (
   part: Prompt.ReasoningPart
 ): Effect.fn.Return<ReadonlyArray<Block>, Reason> {
   const options = yield* Options.read(Options.ReasoningOptions, part, "a reasoning part")
@@ -126,7 +126,7 @@ const reasoning = Effect.fnUntraced(function* (
 const wireCaller = (caller: ToolCaller | null | undefined) =>
   caller ? { caller: { type: caller.type, ...(caller.toolId ? { tool_id: caller.toolId } : undefined) } } : undefined
 
-const toolCall = Effect.fnUntraced(function* (
+const toolCall = Effect.fnUntracedEager(function* (
   part: Prompt.ToolCallPart,
   names: ServerTools.Names
 ): Effect.fn.Return<ReadonlyArray<Block>, Reason> {
@@ -143,7 +143,7 @@ const toolCall = Effect.fnUntraced(function* (
   return [asItCame({ type: "tool_use", id: callId(part.id), name, input: part.params ?? {}, ...common })]
 })
 
-const serverResult = Effect.fnUntraced(function* (
+const serverResult = Effect.fnUntracedEager(function* (
   part: Prompt.ToolResultPart
 ): Effect.fn.Return<ReadonlyArray<Block>, Reason> {
   const options = yield* Options.read(Options.ToolResultOptions, part, "a tool result")
@@ -154,7 +154,7 @@ const serverResult = Effect.fnUntraced(function* (
   return [asItCame({ type: options.resultType, tool_use_id: callId(part.id), content: part.result, ...common })]
 })
 
-const assistant = Effect.fnUntraced(function* (
+const assistant = Effect.fnUntracedEager(function* (
   message: Prompt.AssistantMessage,
   names: ServerTools.Names
 ): Effect.fn.Return<ReadonlyArray<Block>, Reason> {
@@ -202,7 +202,7 @@ const blocksOf = (
 }
 
 /** The request's `system` and `messages`. */
-export const toWire = Effect.fnUntraced(function* (
+export const toWire = Effect.fnUntracedEager(function* (
   prompt: Prompt.Prompt,
   names: ServerTools.Names
 ): Effect.fn.Return<

@@ -91,7 +91,7 @@ const headers = (config: Config.Config): Record<string, string> => {
 }
 
 /** The request of a call, with the configuration that holds for it. */
-export const make = Effect.fnUntraced(function* (call: Call, model: Config.Options): Effect.fn.Return<Request, Reason> {
+export const make = Effect.fnUntracedEager(function* (call: Call, model: Config.Options): Effect.fn.Return<Request, Reason> {
   const config = yield* Config.current(model)
   const names = ServerTools.namesOf(call.tools)
   const { messages, system } = yield* PromptWire.toWire(call.prompt, names)
@@ -122,7 +122,7 @@ export const make = Effect.fnUntraced(function* (call: Call, model: Config.Optio
 })
 
 /** The request of a call that may be one of a conversation that the API holds. */
-export const makeThreaded = Effect.fnUntraced(function* (
+export const makeThreaded = Effect.fnUntracedEager(function* (
   options: LanguageModel.ProviderOptions,
   model: Config.Options,
   threads: Threads.Threads

@@ -173,7 +173,7 @@ export const opaque = (block: OpaqueBlock): Response.ReasoningPartEncoded => ({
   metadata: { anthropic: { block } }
 })
 
-const partsOf = Effect.fnUntraced(function* (
+const partsOf = Effect.fnUntracedEager(function* (
   block: Wire.ContentBlock,
   index: number,
   exchange: Exchange,
@@ -212,7 +212,7 @@ const partsOf = Effect.fnUntraced(function* (
 })
 
 /** All parts of a whole answer. */
-export const fromMessage = Effect.fnUntraced(function* (
+export const fromMessage = Effect.fnUntracedEager(function* (
   message: Wire.Message,
   exchange: Exchange
 ): Effect.fn.Return<Array<Response.PartEncoded>, Reason> {

@@ -132,7 +132,7 @@ const choice = (
 }
 
 /** The request's `tools` and `tool_choice`; nothing when there are no tools. */
-export const toWire = Effect.fnUntraced(function* (
+export const toWire = Effect.fnUntracedEager(function* (
   options: Pick<LanguageModel.ProviderOptions, "tools" | "toolChoice">,
   parallel: boolean | undefined,
   names: ServerTools.Names
@@ -185,7 +185,7 @@ export const customName = (options: Pick<LanguageModel.ProviderOptions, "tools">
   ServerTools.namesOf(options.tools).getCustomName(name)
 
 /** A call for the application to run, as a part. */
-export const call = Effect.fnUntraced(function* (
+export const call = Effect.fnUntracedEager(function* (
   options: LanguageModel.ProviderOptions,
   block: {
     readonly id: string

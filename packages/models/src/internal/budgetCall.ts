@@ -38,7 +38,7 @@ const definitionTokens = (call: Call, counter: ContextWindow.Counter): Effect.Ef
 }
 
 /** The tokens that a call takes at most, as far as can be told: the counted prompt with the counter's error, and the answer. */
-export const estimate = Effect.fnUntraced(function* (call: Call, counter: ContextWindow.Counter, output: number) {
+export const estimate = Effect.fnUntracedEager(function* (call: Call, counter: ContextWindow.Counter, output: number) {
   const prompt = yield* ContextWindow.count(call.prompt, counter)
   const input = Math.ceil((prompt + (yield* definitionTokens(call, counter))) * (1 + counter.error))
   return { input, cachedInput: 0, cacheWrite: 0, output, reasoning: 0 } satisfies Prices.Tokens

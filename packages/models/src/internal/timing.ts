@@ -2,6 +2,7 @@
 import * as Policy from "@selvage/core/Policy"
 import type * as AiError from "effect/ai/AiError"
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -10,7 +11,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Middleware, Part } from "../Middleware.ts"
 import { isContent } from "../Middleware.ts"
-import { bounded } from "./bounded.ts"
+import { bounded, boundedWith } from "./bounded.ts"
 
 type Chunk = readonly [Part, ...Array<Part>]
 type PartPull = Pull.Pull<Chunk, AiError.AiError>
@@ -129,10 +130,8 @@ export const within =
   })
 
 // What is below knows when to give up: a retry, for example.
-const earlier = (millis: number): Effect.Effect<number> =>
-  Effect.flatMap(Clock.currentTimeMillis, (now) =>
-    Effect.map(Policy.Deadline, (deadline) => Math.min(now + millis, deadline ?? Infinity))
-  )
+const earlier = (fiber: Fiber.Fiber<unknown, unknown>, millis: number): number =>
+  Math.min(fiber.getRef(Clock.Clock).currentTimeMillisUnsafe() + millis, fiber.getRef(Policy.Deadline) ?? Infinity)
 
 /** Ends a call, whatever is below, when its time is over, counted from its beginning. */
 export const until =
@@ -140,20 +139,20 @@ export const until =
   (next) => ({
     ...next,
     generate: (call) =>
-      Effect.flatMap(earlier(millis), (deadline) =>
-        bounded(Effect.provideService(next.generate(call), Policy.Deadline, deadline), millis, () =>
-          Effect.fail(error(call.method))
-        )
-      ),
+      Effect.withFiber((fiber) => {
+        const context = Context.add(fiber.context, Policy.Deadline, earlier(fiber, millis))
+        return boundedWith(next.generate(call), context, millis, () => Effect.fail(error(call.method)))
+      }),
     stream: (call) =>
       Stream.unwrap(
-        Effect.map(earlier(millis), (deadline) =>
-          streaming(Stream.provideService(next.stream(call), Policy.Deadline, deadline), (began) => ({
+        Effect.withFiberSucceed((fiber) => {
+          const parts = Stream.provideService(next.stream(call), Policy.Deadline, earlier(fiber, millis))
+          return streaming(parts, (began) => ({
             least: millis,
             end: () => began + millis,
             received: () => undefined,
             error: () => error(call.method)
           }))
-        )
+        })
       )
   })

@@ -111,7 +111,7 @@ export const metadata = (body: Omit<Completion, "choices">) =>
   })
 
 /** The parts of a whole completion. */
-export const fromBody = Effect.fnUntraced(function* (
+export const fromBody = Effect.fnUntracedEager(function* (
   answer: Answer<Completion>,
   conversion: Conversion,
   ids: IdGenerator.Service

@@ -212,7 +212,7 @@ const functions = (
 }
 
 /** The body of a request, without `stream`. */
-export const make = Effect.fnUntraced(function* (
+export const make = Effect.fnUntracedEager(function* (
   model: string,
   config: Config,
   compatibility: Compatibility,

@@ -188,7 +188,7 @@ export const isRefusal = (item: Item): boolean =>
   item.type === "message" && item.content.some((part) => part.type === "refusal")
 
 /** The parts of a whole response. */
-export const fromBody = Effect.fnUntraced(function* (
+export const fromBody = Effect.fnUntracedEager(function* (
   answer: Answer<Body>,
   conversion: Conversion
 ): Effect.fn.Return<Array<Response.PartEncoded>, AiError.AiError> {

@@ -182,7 +182,7 @@ const wireTools = (tools: Tools.Prepared): Array<OpenAI.Responses.Tool> => [
 ]
 
 /** The body of a request, without `stream`. */
-export const make = Effect.fnUntraced(function* (
+export const make = Effect.fnUntracedEager(function* (
   model: string,
   config: Config,
   request: Request,
@@ -242,7 +242,7 @@ export const make = Effect.fnUntraced(function* (
 })
 
 /** The body of a request that only counts. */
-export const makeCount = Effect.fnUntraced(function* (
+export const makeCount = Effect.fnUntracedEager(function* (
   model: string,
   config: Config,
   request: Request,

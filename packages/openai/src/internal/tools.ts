@@ -83,7 +83,7 @@ export interface Prepared {
 }
 
 /** Prepares what of a request concerns tools. `strict: false` is for servers that know no strict schemas. */
-export const prepareAll = Effect.fnUntraced(function* (
+export const prepareAll = Effect.fnUntracedEager(function* (
   tools: ReadonlyArray<Tool.Any>,
   context: Errors.RequestContext,
   strict: boolean

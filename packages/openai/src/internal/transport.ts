@@ -3,6 +3,7 @@
  * comes back is bounded in size and in silence, and a stream that ends before its last event is an error.
  */
 import * as Fetch from "@selvage/provider/Fetch"
+import * as Watch from "@selvage/provider/Watch"
 import type { AiError } from "effect/ai/AiError"
 import * as AiErrors from "effect/ai/AiError"
 import * as Cause from "effect/Cause"
@@ -12,7 +13,6 @@ import * as Effect from "effect/Effect"
 import * as Sse from "effect/encoding/Sse"
 import type * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
-import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Service } from "../OpenAiClient.ts"
 import * as Errors from "./errors.ts"
@@ -23,65 +23,11 @@ export const maxResponseBytes = 64 * 1024 * 1024
 /** Most characters one stream may carry in its deltas. */
 export const maxStreamCharacters = 16 * 1024 * 1024
 
-/** How long a connection may take to end after the last event of its stream. */
+/** How long a connection may take to end after the last event of its stream: then it can be used again. */
 const linger = Duration.seconds(1)
 
-/** A request under way: what aborts it, and whether it was aborted for its silence. */
-interface Watch {
-  readonly signal: AbortSignal
-  /** Something was heard. */
-  readonly heard: () => void
-  /** All was heard: there is nothing left to abort. */
-  readonly finished: () => void
-  /**
-   * All that matters was heard, and `rest` reads on to the end. The connection gets a moment for that after the scope, so that
-   * it can be used again; then it is aborted.
-   */
-  readonly almostFinished: (rest: Effect.Effect<unknown, unknown>) => void
-  readonly isSilent: () => boolean
-}
-
-/** Aborts a request when the scope closes, and when nothing was heard of it for the client's timeout. */
-const watch = Effect.fnUntraced(function* (client: Service): Effect.fn.Return<Watch, never, Scope.Scope> {
-  const controller = new AbortController()
-  const clock = yield* Clock.Clock
-  const limit = Duration.toMillis(client.timeout)
-  let last = clock.currentTimeMillisUnsafe()
-  let silent = false
-  let finished = false
-  let remaining: Effect.Effect<unknown, unknown> | undefined
-  const abort = Effect.sync(() => controller.abort())
-  yield* Effect.addFinalizer(() => {
-    if (finished) return Effect.void
-    if (remaining === undefined) return abort
-    const lingering = Effect.timeoutOption(remaining, linger).pipe(
-      Effect.ignore,
-      Effect.andThen(Effect.suspend(() => (finished ? Effect.void : abort)))
-    )
-    return Effect.asVoid(Effect.forkDetach(lingering))
-  })
-  const look: Effect.Effect<void> = Effect.suspend(() => {
-    const rest = last + limit - clock.currentTimeMillisUnsafe()
-    if (rest > 0) return Effect.flatMap(Effect.sleep(rest), () => look)
-    silent = true
-    controller.abort()
-    return Effect.void
-  })
-  if (Number.isFinite(limit)) yield* Effect.forkScoped(look, { startImmediately: true })
-  return {
-    signal: controller.signal,
-    heard: () => {
-      last = clock.currentTimeMillisUnsafe()
-    },
-    finished: () => {
-      finished = true
-    },
-    almostFinished: (rest) => {
-      remaining = rest
-    },
-    isSilent: () => silent
-  }
-})
+const lingering = (watch: Watch.Watch, rest: Effect.Effect<unknown, unknown>): Effect.Effect<void> =>
+  Effect.timeoutOption(rest, linger).pipe(Effect.ignore, Effect.andThen(Effect.sync(() => watch.abort())))
 
 const silence = (client: Service, context: Errors.RequestContext): AiError =>
   Errors.network(
@@ -93,51 +39,28 @@ const silence = (client: Service, context: Errors.RequestContext): AiError =>
 const attempt = <A>(
   client: Service,
   context: Errors.RequestContext,
-  watching: Watch,
+  watch: Watch.Watch,
   run: () => PromiseLike<A>
 ): Effect.Effect<A, AiError> =>
   Effect.tryPromise({ try: run, catch: (thrown) => ({ thrown }) }).pipe(
     Effect.catch(({ thrown }) =>
-      watching.isSilent()
+      watch.isSilent
         ? Effect.fail(silence(client, context))
         : Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.fail(Errors.fromThrown(thrown, context, now)))
     )
   )
 
-/** Fails before anything is sent when there is no key to send. */
-export const requireKey = (client: Service, context: Errors.RequestContext): Effect.Effect<void, AiError> =>
-  client.hasKey
-    ? Effect.void
-    : Effect.fail(
-        Errors.make(
-          context,
-          new AiErrors.AuthenticationError({
-            kind: "MissingKey",
-            description: "OpenAiClient has no API key; set OPENAI_API_KEY, pass apiKey, or set auth to none"
-          })
-        )
-      )
-
-const readText = async (response: Response, context: Errors.RequestContext, watching: Watch): Promise<string> => {
-  const body = Fetch.pieces(response)
-  const decoder = new TextDecoder()
-  let bytes = 0
-  let text = ""
-  while (true) {
-    const piece = await body.next()
-    watching.heard()
-    if (piece === undefined) {
-      watching.finished()
-      return text + decoder.decode()
-    }
-    bytes += piece.byteLength
-    if (bytes > maxResponseBytes) {
-      await body.cancel()
-      throw Errors.invalidResponse(context, `The body is larger than ${maxResponseBytes} bytes`)
-    }
-    text += decoder.decode(piece, { stream: true })
-  }
-}
+/** Nothing is sent when there is no key to send. */
+export const noKey = (context: Errors.RequestContext): Effect.Effect<never, AiError> =>
+  Effect.fail(
+    Errors.make(
+      context,
+      new AiErrors.AuthenticationError({
+        kind: "MissingKey",
+        description: "OpenAiClient has no API key; set OPENAI_API_KEY, pass apiKey, or set auth to none"
+      })
+    )
+  )
 
 /** What is kept of an HTTP response. */
 export interface Http {
@@ -168,7 +91,7 @@ const decodeJson = <A>(
   } catch (thrown) {
     return Effect.fail(failed(thrown instanceof Error ? thrown.message : "malformed", undefined))
   }
-  return Effect.mapError(decode(data), (error) => failed(error.message.slice(0, 2000), data))
+  return Effect.mapErrorEager(decode(data), (error) => failed(error.message.slice(0, 2000), data))
 }
 
 /** Sends one request and decodes its whole JSON body. */
@@ -177,24 +100,27 @@ export const request = <A>(
   context: Errors.RequestContext,
   schema: Schema.Codec<A, unknown>,
   send: (signal: AbortSignal) => Promise<Response>
-): Effect.Effect<Answer<A>, AiError> =>
-  Effect.gen(function* () {
-    yield* requireKey(client, context)
-    const watching = yield* watch(client)
-    const { response, text } = yield* attempt(client, context, watching, async () => {
-      const response = await send(watching.signal)
-      watching.heard()
-      return { response, text: await readText(response, context, watching) }
+): Effect.Effect<Answer<A>, AiError> => {
+  const exchange = Watch.during(Duration.toMillis(client.timeout), (watch) =>
+    attempt(client, context, watch, async () => {
+      const response = await send(watch.signal)
+      watch.heard()
+      const text = await Watch.text(response, watch, maxResponseBytes)
+      if (text === undefined) throw Errors.invalidResponse(context, `The body is larger than ${maxResponseBytes} bytes`)
+      return { response, text }
     })
-    const body = yield* decodeJson(text, Schema.decodeUnknownExit(schema), (why, data) => {
+  )
+  return Effect.flatMap(client.hasKey ? exchange : noKey(context), ({ response, text }) => {
+    const body = decodeJson(text, Schema.decodeUnknownExit(schema), (why, data) => {
       // Gateways report errors of what is behind them with status 200.
       const reported = Errors.inEvent("", data)
       return reported === undefined
         ? Errors.invalidResponse(context, `The body is not the documented JSON: ${why}`)
         : Errors.fromBody(context, reported, "The server reported an error with status 200")
     })
-    return { body, http: httpOf(response) }
-  }).pipe(Effect.scoped)
+    return Effect.mapEager(body, (body) => ({ body, http: httpOf(response) }))
+  })
+}
 
 /** Turns the events of one stream into parts. It is stateful: make one per request. */
 export interface Machine<Event, Part> {
@@ -210,7 +136,7 @@ export interface Machine<Event, Part> {
 const arrivals = (
   client: Service,
   context: Errors.RequestContext,
-  watching: Watch,
+  watch: Watch.Watch,
   response: Response
 ): Effect.Effect<ReadonlyArray<Sse.Event> | undefined, AiError> => {
   const body = Fetch.pieces(response)
@@ -219,11 +145,11 @@ const arrivals = (
   const parser = Sse.makeParser((event) => void (event._tag === "Event" && arrived.push(event)), {
     maxEventSize: maxResponseBytes
   })
-  return attempt(client, context, watching, async () => {
+  return attempt(client, context, watch, async () => {
     const piece = await body.next()
-    watching.heard()
+    watch.heard()
     if (piece === undefined) {
-      watching.finished()
+      watch.finished()
       return undefined
     }
     if (parser.feed(text.decode(piece, { stream: true })) !== undefined) {
@@ -249,7 +175,7 @@ const decoder = <Event>(context: Errors.RequestContext, schema: Schema.Codec<Eve
     if (reported !== undefined) {
       return Effect.fail(Errors.fromBody(context, reported, "the stream reported an error"))
     }
-    return Effect.mapError(decode(data), (error) =>
+    return Effect.mapErrorEager(decode(data), (error) =>
       Errors.invalidResponse(context, `A stream event is not the documented JSON: ${error.message.slice(0, 2000)}`)
     )
   }
@@ -268,12 +194,18 @@ export const events = <Event, Part>(
 ): Stream.Stream<Part, AiError> =>
   Stream.unwrap(
     Effect.gen(function* () {
-      yield* requireKey(client, context)
-      const watching = yield* watch(client)
-      const response = yield* attempt(client, context, watching, () => send(watching.signal))
-      watching.heard()
+      if (!client.hasKey) return yield* noKey(context)
+      // All that matters was heard, and this reads on to the end.
+      let rest: Effect.Effect<unknown, unknown> | undefined
+      const watch = yield* Watch.scoped(Duration.toMillis(client.timeout), (watch) =>
+        rest === undefined || watch.isFinished
+          ? Effect.sync(() => watch.abort())
+          : Effect.asVoid(Effect.forkDetach(lingering(watch, rest)))
+      )
+      const response = yield* attempt(client, context, watch, () => send(watch.signal))
+      watch.heard()
       const machine = makeMachine(httpOf(response))
-      const next = arrivals(client, context, watching, response)
+      const next = arrivals(client, context, watch, response)
       const decode = decoder(context, schema)
       const type = response.headers.get("content-type") ?? ""
       let isStream = type.includes("event-stream")
@@ -282,7 +214,7 @@ export const events = <Event, Part>(
 
       const finish = Effect.suspend((): Effect.Effect<ReadonlyArray<Part>, AiError> => {
         ended = true
-        if (isStream) watching.almostFinished(Effect.repeat(next, { while: (arrived) => arrived !== undefined }))
+        if (isStream) rest = Effect.repeat(next, { while: (arrived) => arrived !== undefined })
         return isStream
           ? machine.end
           : Effect.fail(Errors.invalidResponse(context, `The server answered with '${type}', not with an event stream`))

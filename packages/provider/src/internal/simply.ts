@@ -12,9 +12,10 @@ import { CurrentSpanTransformer } from "effect/ai/Telemetry"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import { CurrentStackFrame } from "effect/References"
 import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import type { Span } from "effect/Tracer"
+import { ParentSpan, type Span } from "effect/Tracer"
 import type { Direct, Provider, Request } from "../Provider.ts"
 import { checkedAnswer, checkedChunk, decodersOf } from "./decode.ts"
 
@@ -68,7 +69,6 @@ const invalid =
     AiError.make({ module: "LanguageModel", method, reason: AiError.InvalidOutputError.fromSchemaError(error) })
 
 const client = { kind: "client" } as const
-const untraced = { captureStackTrace: false } as const
 
 /** What a provider gives, with what it asks of its surroundings. */
 interface Made {
@@ -86,8 +86,22 @@ const transformerIn = (context: Context.Context<never>, { context: made }: Made)
 const tracks = (context: Context.Context<never>): boolean =>
   Option.isSome(Context.getOption(context, ResponseIdTracker))
 
-const generate = ({ ids, provider }: Made, request: LanguageModel.ProviderOptions, span: Span) =>
-  Effect.withParentSpan(Effect.provideService(provider.generateText(request), IdGenerator, ids), span, untraced)
+const noStack = () => undefined
+
+// What `Effect.withParentSpan` and two services provided one by one would be, at once.
+const surroundings = (context: Context.Context<never>, { ids }: Made, span: Span): Context.Context<IdGenerator> => {
+  const parent = Context.get(context, CurrentStackFrame)
+  const inSpan = Context.add(context, ParentSpan, span)
+  const framed = Context.add(inSpan, CurrentStackFrame, { name: span.name, stack: noStack, parent })
+  return Context.getOrUndefined(context, IdGenerator) === ids
+    ? (framed as never)
+    : Context.add(framed, IdGenerator, ids)
+}
+
+const generate = (made: Made, request: LanguageModel.ProviderOptions, span: Span) =>
+  Effect.updateContext(made.provider.generateText(request), (context: Context.Context<never>) =>
+    surroundings(context, made, span)
+  )
 
 const stream = ({ ids, provider }: Made, request: LanguageModel.ProviderOptions) =>
   Stream.provideService(provider.streamText(request), IdGenerator, ids)
@@ -101,7 +115,7 @@ const direct = (made: Made): Direct => ({
     Effect.useSpan("LanguageModel.generateText", client, (span) => {
       attributed(span, choiceOf(request))
       return Effect.flatMap(generate(made, requestOf(request, span), span), (parts) =>
-        Effect.mapError(checkedAnswer(parts), invalid("generateText"))
+        Effect.mapErrorEager(checkedAnswer(parts), invalid("generateText"))
       )
     }),
   streamText: (request) =>
@@ -109,7 +123,7 @@ const direct = (made: Made): Direct => ({
       Effect.map(Effect.makeSpanScoped("LanguageModel.streamText", client), (span) => {
         attributed(span, choiceOf(request))
         return Stream.mapArrayEffect(stream(made, requestOf(request, span)), (parts) =>
-          Effect.mapError(checkedChunk(parts), invalid("streamText"))
+          Effect.mapErrorEager(checkedChunk(parts), invalid("streamText"))
         )
       })
     )
@@ -133,7 +147,7 @@ const short = (made: Made, model: Plain): Plain => {
         attributed(span, options)
         const request = requestOf(withoutTools(prompt, options), span)
         const asked = Effect.flatMap(generate(made, request, span), (parts) =>
-          Effect.mapError(answer(parts), invalid("generateText"))
+          Effect.mapErrorEager(answer(parts), invalid("generateText"))
         )
         return Effect.map(asked, (content) => {
           if (Option.isSome(transformer)) transformer.value({ ...request, response: content })
@@ -153,7 +167,7 @@ const short = (made: Made, model: Plain): Plain => {
         return Effect.map(Effect.makeSpanScoped("LanguageModel.streamText", client), (span) => {
           attributed(span, options)
           return Stream.mapArrayEffect(stream(made, requestOf(withoutTools(prompt, options), span)), (parts) =>
-            Effect.mapError(chunk(parts), invalid("streamText"))
+            Effect.mapErrorEager(chunk(parts), invalid("streamText"))
           )
         })
       })

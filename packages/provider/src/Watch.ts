@@ -1,0 +1,131 @@
+/**
+ * A watch over one HTTP request: it is aborted when it is left before its end, and when nothing is heard of it for too long.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import * as Watch from "@selvage/provider/Watch"
+ * import * as Effect from "effect/Effect"
+ *
+ * // Fails when the server is silent for ten seconds, in the middle of the body too.
+ * export const get = (url: string) =>
+ *   Watch.during(10_000, (watch) =>
+ *     Effect.tryPromise(async () => {
+ *       const response = await fetch(url, { signal: watch.signal })
+ *       watch.heard()
+ *       return await Watch.text(response, watch, 1_000_000)
+ *     })
+ *   )
+ * ```
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import type * as Scope from "effect/Scope"
+import * as Alarm from "./Alarm.ts"
+import * as Fetch from "./Fetch.ts"
+
+/** A request that is watched. */
+export class Watch {
+  readonly #controller = new AbortController()
+  readonly #fiber: Fiber.Fiber<unknown, unknown>
+  readonly #clock: Clock.Clock
+  readonly #limit: number
+  #last: number
+  #callOff: () => void
+  #finished = false
+  #silent = false
+
+  /** Begins to watch, by the clock of a fiber, for a silence of `limit` milliseconds. */
+  constructor(fiber: Fiber.Fiber<unknown, unknown>, limit: number) {
+    this.#fiber = fiber
+    this.#clock = fiber.getRef(Clock.Clock)
+    this.#limit = limit
+    this.#last = this.#clock.currentTimeMillisUnsafe()
+    this.#callOff = Alarm.set(fiber, limit, this.#look)
+  }
+
+  readonly #look = (): void => {
+    const rest = this.#last + this.#limit - this.#clock.currentTimeMillisUnsafe()
+    if (rest > 0) {
+      this.#callOff = Alarm.set(this.#fiber, rest, this.#look)
+      return
+    }
+    this.#silent = true
+    this.abort()
+  }
+
+  /** What the request is to be made with. */
+  get signal(): AbortSignal {
+    return this.#controller.signal
+  }
+
+  /** Whether it was aborted for its silence. */
+  get isSilent(): boolean {
+    return this.#silent
+  }
+
+  /** Whether all was heard. */
+  get isFinished(): boolean {
+    return this.#finished
+  }
+
+  /** Something was heard. */
+  heard(): void {
+    this.#last = this.#clock.currentTimeMillisUnsafe()
+  }
+
+  /** All was heard: there is nothing left to abort. */
+  finished(): void {
+    this.#finished = true
+    this.#callOff()
+  }
+
+  /** Aborts the request, unless all was heard. */
+  abort(): void {
+    this.#callOff()
+    if (!this.#finished) this.#controller.abort()
+  }
+}
+
+/** Watches a request while an effect runs. */
+export const during = <A, E, R>(limit: number, use: (watch: Watch) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.withFiber((fiber) => {
+    const watch = new Watch(fiber, limit)
+    return Effect.onExitPrimitive(use(watch), () => {
+      watch.abort()
+      return undefined
+    })
+  })
+
+/** Watches a request until the scope closes; then `close` ends it, if something other than {@link Watch.abort} is to be done. */
+export const scoped = (
+  limit: number,
+  close: (watch: Watch) => Effect.Effect<void> = (watch) => Effect.sync(() => watch.abort())
+): Effect.Effect<Watch, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.withFiberSucceed((fiber) => new Watch(fiber, limit)),
+    close
+  )
+
+/** The text of a body of at most so many bytes, `undefined` for a larger one, which is not read on. */
+export const text = async (response: Response, watch: Watch, maxBytes: number): Promise<string | undefined> => {
+  const body = Fetch.pieces(response)
+  const decoder = new TextDecoder()
+  let bytes = 0
+  let read = ""
+  while (true) {
+    const piece = await body.next()
+    watch.heard()
+    if (piece === undefined) {
+      watch.finished()
+      return read + decoder.decode()
+    }
+    bytes += piece.byteLength
+    if (bytes > maxBytes) {
+      await body.cancel()
+      return undefined
+    }
+    read += decoder.decode(piece, { stream: true })
+  }
+}
