@@ -49,7 +49,7 @@ import * as Layer from "effect/Layer"
 import * as Predicate from "effect/Predicate"
 import * as Stream from "effect/Stream"
 import { AnthropicClient, type Service as Client } from "./AnthropicClient.ts"
-import type { Config, Options } from "./internal/config.ts"
+import { type Config, current, type Options } from "./internal/config.ts"
 import { decoder, endpoint, type RequestContext, transportError } from "./internal/errors.ts"
 import * as Events from "./internal/events.ts"
 import * as Request from "./internal/request.ts"
@@ -94,12 +94,13 @@ interface Source {
   readonly threads: Threads.Threads
 }
 
-const prepare = Effect.fnUntraced(function* (
+const prepare = Effect.fnUntracedEager(function* (
   { client, model, threads }: Source,
-  options: LanguageModel.ProviderOptions
+  options: LanguageModel.ProviderOptions,
+  config: Config
 ) {
   const context: RequestContext = { url: endpoint(client.sdk.baseURL, path), redact: client.redact }
-  const request = yield* Request.makeThreaded(options, model, threads)
+  const request = yield* Request.makeThreaded(options, model.model, config, threads)
   const { body } = request
   Annotations.request(options.span, {
     provider: "anthropic",
@@ -114,11 +115,12 @@ const prepare = Effect.fnUntraced(function* (
   return { context, request }
 })
 
-const generate = Effect.fnUntraced(function* (
+const generate = Effect.fnUntracedEager(function* (
   source: Source,
-  options: LanguageModel.ProviderOptions
+  options: LanguageModel.ProviderOptions,
+  config: Config
 ): Effect.fn.Return<Array<Response.PartEncoded>, Reason> {
-  const { context, request } = yield* prepare(source, options)
+  const { context, request } = yield* prepare(source, options, config)
   const { body } = request
   const { data, response } = yield* Transport.whole({ ...request, client: source.client, path, context })
   const message = yield* decodeMessage(data, context)
@@ -130,8 +132,8 @@ const generate = Effect.fnUntraced(function* (
 
 const drainTimeout = Duration.seconds(1)
 
-const open = Effect.fnUntraced(function* (source: Source, options: LanguageModel.ProviderOptions) {
-  const { context, request } = yield* prepare(source, options)
+const open = Effect.fnUntracedEager(function* (source: Source, options: LanguageModel.ProviderOptions, config: Config) {
+  const { context, request } = yield* prepare(source, options, config)
   const body = { ...request.body, stream: true }
   // The request lives as long as the stream: however it ends, the connection is let go.
   const { next, response } = yield* Transport.events({ ...request, body, client: source.client, path, context })
@@ -196,8 +198,14 @@ export const make = Effect.fnUntraced(function* (
   const source: Source = { client: yield* AnthropicClient, model, threads: Threads.make() }
   return yield* Provider.make({
     codecTransformer: toCodecAnthropic,
-    generateText: (options) => Effect.mapError(generate(source, options), named(options, "generateText")),
-    streamText: (options) => Stream.mapError(Stream.unwrap(open(source, options)), named(options, "streamText"))
+    generateText: (options) =>
+      Effect.withFiber((fiber) =>
+        Effect.mapError(generate(source, options, current(fiber, model)), named(options, "generateText"))
+      ),
+    streamText: (options) =>
+      Stream.unwrap(Effect.withFiber((fiber) => open(source, options, current(fiber, model)))).pipe(
+        Stream.mapError(named(options, "streamText"))
+      )
   })
 })
 

@@ -25,7 +25,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Schema from "effect/Schema"
 import { AnthropicClient } from "./AnthropicClient.ts"
-import type { Options } from "./internal/config.ts"
+import { current, type Options } from "./internal/config.ts"
 import { attempt, decoder, endpoint, type RequestContext } from "./internal/errors.ts"
 import * as Request from "./internal/request.ts"
 import * as Wire from "./internal/wire.ts"
@@ -70,7 +70,8 @@ export const make = Effect.fnUntraced(function* (model: Options): Effect.fn.Retu
   const client = yield* AnthropicClient
   const context: RequestContext = { url: endpoint(client.sdk.baseURL, path), redact: client.redact }
   const count = Effect.fnUntraced(function* (options: CountOptions) {
-    const { body, headers } = Request.counting(yield* Request.make(callOf(options), model))
+    const config = yield* Effect.withFiberSucceed((fiber) => current(fiber, model))
+    const { body, headers } = Request.counting(yield* Request.make(callOf(options), model.model, config))
     const data = yield* attempt((signal) => client.sdk.post<unknown>(path, { body, headers, signal }), context)
     return (yield* decodeCount(data, context)).input_tokens
   })

@@ -190,20 +190,19 @@ export const middleware: (options?: Options) => Effect.Effect<Middleware.Middlew
       }
       const tokens = estimate(call)
       // Nothing is held yet, and a counter may ask a server.
-      return Effect.flatMap(Exit.isExit(tokens) ? tokens : Effect.interruptible(tokens), (tokens) =>
+      return Effect.flatMapEager(Exit.isExit(tokens) ? tokens : Effect.interruptible(tokens), (tokens) =>
         Effect.flatMap(ledger.reserve(accounts, BudgetCall.reserved(tokens, quotes)), (reservation) => {
           const held: Held = { next, quotes, reservation }
-          return Effect.as(Effect.andThen(ledger.keep(reservation), unpriced(unknown, accounts)), held)
+          const kept = ledger.keep(reservation)
+          return Effect.as(unknown.length === 0 ? kept : Effect.andThen(kept, unpriced(unknown, accounts)), held)
         })
       )
     }
 
     const unpriced = (models: ReadonlyArray<string>, accounts: ReadonlyArray<Account>): Effect.Effect<void> =>
-      models.length === 0
-        ? Effect.void
-        : Effect.forEach(models, (model) => ledger.report({ _tag: "Unpriced", accounts: namesOf(accounts), model }), {
-            discard: true
-          })
+      Effect.forEach(models, (model) => ledger.report({ _tag: "Unpriced", accounts: namesOf(accounts), model }), {
+        discard: true
+      })
 
     /** The accounts of a call, but for those that a budget further out has charged it to. */
     const accountsOf = (fiber: Fiber.Fiber<unknown, unknown>, call: Middleware.Call): ReadonlyArray<Account> => {

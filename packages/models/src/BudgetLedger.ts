@@ -426,8 +426,7 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
       })
     )
 
-  // Nobody waits: nobody is to be woken.
-  const wake = Effect.suspend(() => (waiting === 0 ? Effect.void : Effect.asVoid(freed.release)))
+  const wake = (): Effect.Effect<void> => (waiting === 0 ? Effect.void : Effect.asVoid(freed.release))
 
   const settled = (
     { accounts, lines }: Reservation,
@@ -452,17 +451,18 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
       if (!Arr.isReadonlyArrayNonEmpty(lines)) return Effect.void
       kept.delete(id)
       const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
-      const answer = answered("settle an amount", store.settle({ id, charges: lines, usage, now }))
-      return Effect.flatMap(askAgain(answer, insists), (before) => {
+      const answer = store.settle({ id, charges: lines, usage, now })
+      const sure = isImmediate(store) ? answer : askAgain(answered("settle an amount", answer), insists)
+      return Effect.flatMap(sure, (before) => {
         const events = settled(reservation, usage, before, now)
-        return events.length === 0 ? wake : Effect.andThen(wake, Effect.forEach(events, report, { discard: true }))
+        return events.length === 0 ? wake() : Effect.andThen(wake(), Effect.forEach(events, report, { discard: true }))
       })
     })
 
   const release = Effect.fnUntraced(function* ({ id, lines }: Reservation) {
     kept.delete(id)
     yield* giveBack(id, lines)
-    yield* wake
+    yield* wake()
   })
 
   yield* Effect.forkScoped(Effect.forever(renewing))

@@ -104,11 +104,17 @@ export const make = (options: Options): Service => {
   const apiKey = options.apiKey ?? Redacted.make("")
   const hasValue = Redacted.value(apiKey).trim().length > 0
   const timeout = Duration.fromInputUnsafe(options.timeout ?? Duration.minutes(10))
-  const send = options.fetch ?? Fetch.make({ silence: Duration.toMillis(timeout) + patience })
+  const own = Fetch.make({ silence: Duration.toMillis(timeout) + patience })
+  const { fetch: theirs } = options
+  // A copy that nobody reads is most of what headers cost.
+  const send: typeof globalThis.fetch =
+    theirs === undefined
+      ? own
+      : (input, init) => theirs(input, { ...init, headers: new globalThis.Headers(init?.headers) })
   const secretHeaders: Array<readonly [string, Redacted.Redacted]> = []
   const plainHeaders: Record<string, string> = {}
   for (const [name, value] of Object.entries(options.headers ?? {})) {
-    if (Redacted.isRedacted(value)) secretHeaders.push([name, value])
+    if (Redacted.isRedacted(value)) secretHeaders.push([name.toLowerCase(), value])
     else plainHeaders[name] = value
   }
   const hidden = [
@@ -117,12 +123,14 @@ export const make = (options: Options): Service => {
     ...secretsIn(options.baseUrl ?? "")
   ].filter((secret) => secret !== "")
   const authorized: typeof globalThis.fetch = (input, init) => {
-    const headers = new globalThis.Headers(init?.headers)
+    const headers: Record<string, string> = Object.fromEntries(
+      init?.headers instanceof globalThis.Headers ? init.headers : new globalThis.Headers(init?.headers)
+    )
     // An own `authorization` in `headers` stays where the key does not travel there.
-    if (headers.get("authorization") === `Bearer ${placeholder}`) headers.delete("authorization")
-    if (auth === "bearer") headers.set("authorization", `Bearer ${Redacted.value(apiKey)}`)
-    if (auth === "api-key") headers.set("api-key", Redacted.value(apiKey))
-    for (const [name, value] of secretHeaders) if (!headers.has(name)) headers.set(name, Redacted.value(value))
+    if (headers["authorization"] === `Bearer ${placeholder}`) delete headers["authorization"]
+    if (auth === "bearer") headers["authorization"] = `Bearer ${Redacted.value(apiKey)}`
+    if (auth === "api-key") headers["api-key"] = Redacted.value(apiKey)
+    for (const [name, value] of secretHeaders) headers[name] ??= Redacted.value(value)
     return send(input, { ...init, headers })
   }
   const sdk = new Sdk({

@@ -60,8 +60,22 @@ interface Sending {
   readonly dispatcher: Dispatcher | undefined
 }
 
-const recordOf = (headers: NonNullable<Parameters<Fetch>[1]>["headers"]): Record<string, string> =>
-  Object.fromEntries(headers instanceof Headers ? headers : new Headers(headers))
+const usual = /^[a-z0-9-]+$/
+
+// As the standard would write them: small names, and values without space around them.
+const isUsual = (headers: object): headers is Record<string, string> => {
+  for (const [name, value] of Object.entries(headers)) {
+    if (!usual.test(name) || typeof value !== "string" || value !== value.trim()) return false
+  }
+  return true
+}
+
+const recordOf = (headers: NonNullable<Parameters<Fetch>[1]>["headers"]): Record<string, string> => {
+  if (headers instanceof Headers) return Object.fromEntries(headers)
+  return headers !== undefined && !Array.isArray(headers) && isUsual(headers)
+    ? headers
+    : Object.fromEntries(new Headers(headers))
+}
 
 // Node's types know the dispatcher of an older undici; the interface is one.
 const dispatcherOf = (init: Parameters<Fetch>[1]): Dispatcher | undefined =>

@@ -1,6 +1,7 @@
 /** How a model should answer, and where a call finds that out. */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import { dual } from "effect/Function"
 import type { CacheControl } from "../AnthropicOptions.ts"
 
@@ -89,9 +90,11 @@ export interface Options {
 const given = (config: Config): Config =>
   Object.fromEntries(Object.entries(config).filter(([, value]) => value !== undefined))
 
-/** The configuration that holds for a call: the scope's over the layer's. */
-export const current = (options: Options): Effect.Effect<Config> =>
-  Effect.map(CurrentConfig, (scope) => ({ ...given(options.config ?? {}), ...given(scope) }))
+/** The configuration that holds for a call: that of its fiber over the layer's. */
+export const current = (fiber: Fiber.Fiber<unknown, unknown>, options: Options): Config => ({
+  ...given(options.config ?? {}),
+  ...given(fiber.getRef(CurrentConfig))
+})
 
 /** Runs an effect with some of the configuration changed, for example `withConfig({ maxTokens: 200 })`. */
 export const withConfig: {

@@ -300,6 +300,6 @@ export const attempt = <A>(
   run: (signal: AbortSignal) => PromiseLike<A>,
   context: RequestContext
 ): Effect.Effect<A, AiError.AiErrorReason> =>
-  Effect.tryPromise({ try: (signal) => run(signal), catch: (cause) => new Thrown(cause) }).pipe(
+  Effect.tryPromise({ try: run, catch: (cause) => new Thrown(cause) }).pipe(
     Effect.catch(({ cause }) => fromThrown(cause, context))
   )

@@ -91,12 +91,15 @@ const headers = (config: Config.Config): Record<string, string> => {
 }
 
 /** The request of a call, with the configuration that holds for it. */
-export const make = Effect.fnUntracedEager(function* (call: Call, model: Config.Options): Effect.fn.Return<Request, Reason> {
-  const config = yield* Config.current(model)
+export const make = Effect.fnUntracedEager(function* (
+  call: Call,
+  model: string,
+  config: Config.Config
+): Effect.fn.Return<Request, Reason> {
   const names = ServerTools.namesOf(call.tools)
   const { messages, system } = yield* PromptWire.toWire(call.prompt, names)
   const body: Body = {
-    model: config.model ?? model.model,
+    model: config.model ?? model,
     max_tokens: config.maxTokens ?? Config.defaultMaxTokens,
     messages,
     ...set("system", system),
@@ -124,12 +127,13 @@ export const make = Effect.fnUntracedEager(function* (call: Call, model: Config.
 /** The request of a call that may be one of a conversation that the API holds. */
 export const makeThreaded = Effect.fnUntracedEager(function* (
   options: LanguageModel.ProviderOptions,
-  model: Config.Options,
+  model: string,
+  config: Config.Config,
   threads: Threads.Threads
 ): Effect.fn.Return<Request, Reason> {
-  if ((yield* Config.current(model)).thread !== true) return yield* make(options, model)
+  if (config.thread !== true) return yield* make(options, model, config)
   const { prompt, thread } = threads.plan(options)
-  const { body, headers } = yield* make({ ...options, prompt }, model)
+  const { body, headers } = yield* make({ ...options, prompt }, model, config)
   if (thread.type === "create") return { body: { ...body, thread }, headers }
   // The API has these from the first call, and rejects a request that repeats them.
   const { system: _, tools: __, ...rest } = body

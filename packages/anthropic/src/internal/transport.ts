@@ -4,8 +4,8 @@
  */
 import { APIError } from "@anthropic-ai/sdk"
 import * as Fetch from "@selvage/provider/Fetch"
+import * as Watch from "@selvage/provider/Watch"
 import type * as AiError from "effect/ai/AiError"
-import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Sse from "effect/encoding/Sse"
@@ -28,80 +28,45 @@ export interface Sending {
   readonly context: RequestContext
 }
 
-/** A response whose body is read piece by piece. */
-interface Reading {
-  readonly response: Response
-  /** The next piece, `undefined` at the end. */
-  readonly next: Effect.Effect<Uint8Array | undefined, Reason>
-}
+const post = ({ body, client, headers, path }: Sending, { signal }: Watch.Watch): Promise<Response> =>
+  client.sdk.post(path, { body, headers, signal }).asResponse()
 
-/** Sends a request and aborts it when the scope closes, unless its body was read to the end, or when its body is silent. */
-const send = Effect.fnUntraced(function* ({
-  body,
-  client,
-  context,
-  headers,
-  path
-}: Sending): Effect.fn.Return<Reading, Reason, Scope.Scope> {
-  const controller = new AbortController()
-  const clock = yield* Clock.Clock
-  const limit = client.sdk.timeout
-  let last = Infinity
-  let silent = false
-  let finished = false
-  yield* Effect.addFinalizer(() => Effect.sync(() => (finished ? undefined : controller.abort())))
-  const { signal } = controller
-  const response = yield* attempt(() => client.sdk.post(path, { body, headers, signal }).asResponse(), context)
-  last = clock.currentTimeMillisUnsafe()
-  // Until the headers it is the SDK that watches.
-  const look: Effect.Effect<void> = Effect.suspend(() => {
-    const rest = last + limit - clock.currentTimeMillisUnsafe()
-    if (rest > 0) return Effect.flatMap(Effect.sleep(rest), () => look)
-    silent = true
-    controller.abort()
-    return Effect.void
-  })
-  yield* Effect.forkScoped(look, { startImmediately: true })
-  const pieces = Fetch.pieces(response)
-  const next = Effect.mapError(
-    attempt(async () => {
-      const piece = await pieces.next()
-      last = clock.currentTimeMillisUnsafe()
-      finished = piece === undefined
-      return piece
-    }, context),
-    (reason) =>
-      silent
-        ? transportError(
-            `the server was silent for ${Duration.format(Duration.millis(limit))} (the client's timeout)`,
-            context
-          )
-        : reason
+/** A step of a request that is watched. */
+const step = <A>(
+  { client, context }: Sending,
+  watch: Watch.Watch,
+  run: () => PromiseLike<A>
+): Effect.Effect<A, Reason> =>
+  Effect.mapError(attempt(run, context), (reason) =>
+    watch.isSilent
+      ? transportError(
+          `the server was silent for ${Duration.format(Duration.millis(client.sdk.timeout))} (the client's timeout)`,
+          context
+        )
+      : reason
   )
-  return { response, next }
-})
 
 /** Sends a request and reads its body as JSON. */
 export const whole = (
   sending: Sending
-): Effect.Effect<{ readonly data: unknown; readonly response: Response }, Reason> =>
-  Effect.gen(function* () {
-    const { next, response } = yield* send(sending)
-    const decoder = new TextDecoder()
-    let text = ""
-    let size = 0
-    while (true) {
-      const piece = yield* next
-      if (piece === undefined) break
-      size += piece.byteLength
-      if (size > maxSize)
-        return yield* Effect.fail(invalidResponse(`the body is larger than ${maxSize} bytes`, sending.context))
-      text += decoder.decode(piece, { stream: true })
+): Effect.Effect<{ readonly data: unknown; readonly response: Response }, Reason> => {
+  const exchange = Watch.during(sending.client.sdk.timeout, (watch) =>
+    step(sending, watch, async () => {
+      const response = await post(sending, watch)
+      watch.heard()
+      return { response, text: await Watch.text(response, watch, maxSize) }
+    })
+  )
+  return Effect.flatMap(exchange, ({ response, text }) => {
+    if (text === undefined)
+      return Effect.fail(invalidResponse(`the body is larger than ${maxSize} bytes`, sending.context))
+    try {
+      return Effect.succeed({ data: JSON.parse(text) as unknown, response })
+    } catch (thrown) {
+      return Effect.fail(malformed(sending.context)(thrown))
     }
-    text += decoder.decode()
-    const data: unknown = yield* Effect.try({ try: () => JSON.parse(text), catch: malformed(sending.context) })
-    return { data, response }
-  }).pipe(Effect.scoped)
+  })
+}
 
 const malformed = (context: RequestContext) => (thrown: unknown) =>
   invalidResponse(`the server's answer is not valid JSON: ${thrown instanceof Error ? thrown.message : ""}`, context)
@@ -115,8 +80,17 @@ export interface Events {
 
 /** Opens a stream of server-sent events. Events that arrive together are given together: a fiber that waits once for many is most of the speed. */
 export const events = Effect.fnUntraced(function* (sending: Sending): Effect.fn.Return<Events, Reason, Scope.Scope> {
-  const { context } = sending
-  const { next, response } = yield* send(sending)
+  const { client, context } = sending
+  const watch = yield* Watch.scoped(client.sdk.timeout)
+  const response = yield* step(sending, watch, () => post(sending, watch))
+  watch.heard()
+  const pieces = Fetch.pieces(response)
+  const next = step(sending, watch, async () => {
+    const piece = await pieces.next()
+    watch.heard()
+    if (piece === undefined) watch.finished()
+    return piece
+  })
   const decoder = new TextDecoder()
   let arrived: Array<Sse.Event> = []
   const parser = Sse.makeParser((event) => void (event._tag === "Event" && arrived.push(event)), {

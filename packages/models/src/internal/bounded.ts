@@ -7,17 +7,18 @@ import * as Fiber from "effect/Fiber"
 
 /**
  * `Effect.timeoutOrElse`, at the cost of no turn of the event loop and of no timer of its own: a race has both for every call, which for
- * a call of a model is most of what its policy costs. The effect has the services of `context`.
+ * a call of a model is most of what its policy costs. The effect has the services of `context`, by default those of its caller.
  */
-export const boundedWith = <A, E, R, E2>(
+export const bounded = <A, E, R, E2>(
   self: Effect.Effect<A, E, R>,
-  context: Context.Context<R>,
   millis: number,
-  orElse: () => Effect.Effect<A, E2>
-): Effect.Effect<A, E | E2> =>
+  orElse: () => Effect.Effect<A, E2>,
+  context?: Context.Context<R>
+): Effect.Effect<A, E | E2, R> =>
   Effect.withFiber((caller) =>
     Effect.callback((resume) => {
-      const fiber = Effect.runForkWith(context)(self)
+      // What the type says of the caller's services, its fiber does not know.
+      const fiber = Effect.runForkWith(context ?? (caller.context as Context.Context<R>))(self)
       const exit = fiber.pollUnsafe()
       if (exit !== undefined) return resume(exit)
       let late = false
@@ -36,11 +37,3 @@ export const boundedWith = <A, E, R, E2>(
       })
     })
   )
-
-/** {@link boundedWith} the services of the caller. */
-export const bounded = <A, E, R, E2>(
-  self: Effect.Effect<A, E, R>,
-  millis: number,
-  orElse: () => Effect.Effect<A, E2>
-): Effect.Effect<A, E | E2, R> =>
-  Effect.contextWith((context: Context.Context<R>) => boundedWith(self, context, millis, orElse))

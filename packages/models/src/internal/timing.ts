@@ -11,7 +11,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Middleware, Part } from "../Middleware.ts"
 import { isContent } from "../Middleware.ts"
-import { bounded, boundedWith } from "./bounded.ts"
+import { bounded } from "./bounded.ts"
 
 type Chunk = readonly [Part, ...Array<Part>]
 type PartPull = Pull.Pull<Chunk, AiError.AiError>
@@ -141,7 +141,7 @@ export const until =
     generate: (call) =>
       Effect.withFiber((fiber) => {
         const context = Context.add(fiber.context, Policy.Deadline, earlier(fiber, millis))
-        return boundedWith(next.generate(call), context, millis, () => Effect.fail(error(call.method)))
+        return bounded(next.generate(call), millis, () => Effect.fail(error(call.method)), context)
       }),
     stream: (call) =>
       Stream.unwrap(

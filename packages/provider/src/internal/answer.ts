@@ -113,6 +113,7 @@ export class Answer implements Response {
   readonly type = "basic"
   readonly url: string
   #pieces: Pieces | undefined
+  #isTaken = false
   #standard: Response | undefined
 
   private constructor(
@@ -151,11 +152,12 @@ export class Answer implements Response {
     if (!(response instanceof Answer) || response.#pieces === undefined) return ofStream(response.body)
     const pieces = response.#pieces
     response.#pieces = undefined
-    response.#standard = taken()
+    response.#isTaken = true
     return pieces
   }
 
   get #whole(): Response {
+    if (this.#isTaken) this.#standard ??= taken()
     if (this.#standard === undefined) {
       const { headers, status, statusText } = this
       const body = this.#pieces === undefined ? null : streamOf(this.#pieces)

@@ -41,8 +41,30 @@ const deltas = (parts: unknown): readonly [Delta, ...Array<Delta>] | undefined =
   return Arr.isReadonlyArrayNonEmpty(made) ? made : undefined
 }
 
+// What was found of an answer on its way up is found again at its end, if it is the same: its parts are data that nobody changes.
+const found = Symbol()
+
+interface Found {
+  readonly parts: ReadonlyArray<Response.PartEncoded>
+  readonly decoded: ReadonlyArray<Response.Part<{}>>
+}
+
+const remember = (parts: Array<Response.PartEncoded>, decoded: Found["decoded"]): void => {
+  Object.defineProperty(parts, found, { value: { parts: [...parts], decoded } satisfies Found })
+}
+
+const remembered = (parts: Array<unknown> & { readonly [found]?: Found }): Found["decoded"] | undefined => {
+  const known = parts[found]
+  return known?.parts.length === parts.length && known.parts.every((part, index) => part === parts[index])
+    ? known.decoded
+    : undefined
+}
+
 const quick = ({ answer, chunk }: Decoders): Decoders => ({
-  answer,
+  answer: (parts, options) => {
+    const known = Array.isArray(parts) ? remembered(parts) : undefined
+    return known === undefined ? answer(parts, options) : Effect.succeed([...known])
+  },
   chunk: (parts, options) => {
     const made = deltas(parts)
     return made === undefined ? chunk(parts, options) : Effect.succeed(made)
@@ -61,7 +83,12 @@ const isOfTool = ({ type }: { readonly type: string }): boolean => type === "too
 export const checkedAnswer = (
   parts: Array<Response.PartEncoded>
 ): Effect.Effect<Array<Response.PartEncoded>, Schema.SchemaError> =>
-  Effect.as(byStrict.answer(parts.filter((one) => !isOfTool(one))), parts)
+  parts.some(isOfTool)
+    ? Effect.as(byStrict.answer(parts.filter((one) => !isOfTool(one))), parts)
+    : Effect.mapEager(byStrict.answer(parts), (decoded) => {
+        remember(parts, decoded)
+        return parts
+      })
 
 /** The same for a chunk of a stream. */
 export const checkedChunk = (
