@@ -200,13 +200,18 @@ interface Book {
 }
 
 const sumsOf = (book: Book | undefined, now: number): Sums => {
-  let spent = zero
-  let reserved = zero
+  const spent = { tokens: 0, micros: 0 }
+  const reserved = { tokens: 0, micros: 0 }
   let holds = 0
-  for (const slot of book?.slots.values() ?? []) if (slot.ends > now) spent = add(spent, slot.amount)
-  for (const hold of book?.holds.values() ?? []) {
+  const count = (sum: { tokens: number; micros: number }, amount: Amount) => {
+    sum.tokens += amount.tokens
+    sum.micros += amount.micros
+  }
+  if (book === undefined) return { spent, reserved, holds }
+  for (const slot of book.slots.values()) if (slot.ends > now) count(spent, slot.amount)
+  for (const hold of book.holds.values()) {
     if (hold.expires <= now || hold.ends <= now) continue
-    reserved = add(reserved, hold.amount)
+    count(reserved, hold.amount)
     holds++
   }
   return { spent, reserved, holds }

@@ -64,8 +64,8 @@ import * as CircuitBreaker from "effect/persistence/CircuitBreaker"
 import * as RateLimiter from "effect/persistence/RateLimiter"
 import type * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
-import type * as Scope from "effect/Scope"
 import { breaking, isFault } from "./internal/breaking.ts"
+import * as Circuit from "./internal/circuit.ts"
 import { estimateTokens, limiting } from "./internal/limiting.ts"
 import { afterRestart, isRestart } from "./internal/restart.ts"
 import { backoff, hedging, type OnPartial, retryable as retrySchedule, retrying } from "./internal/retrying.ts"
@@ -241,18 +241,21 @@ export const deadline = (within: Duration.Input): Middleware.Middleware => {
 /** Asks a second time when there is no answer after a while; the first answer is taken, the other request ends. */
 export const hedge = (after: Duration.Input): Middleware.Middleware => hedging(millis(after))
 
+const broken = (circuit: Circuit.Circuit, variant: string | undefined): Middleware.Middleware =>
+  named((name) => {
+    const key = keyWith(name, variant)
+    return breaking(circuit, key, (reason, { method }) => {
+      const wait = reason._tag === "CircuitOpen" ? { retryAfterMillis: Duration.toMillis(reason.retryAfter) } : {}
+      return Refusal.make(CircuitOpen, new CircuitOpen({ key, ...wait }), { as: "InternalProviderError", method })
+    })
+  })
+
 /** Does not ask a model that keeps failing; fails with {@link CircuitOpen}. */
 export const breaker = (
   circuitBreaker: CircuitBreaker.CircuitBreaker,
   options: { readonly variant?: string | undefined } = {}
 ): Middleware.Middleware =>
-  named((name) => {
-    const key = keyWith(name, options.variant)
-    return breaking(circuitBreaker, key, (reason, { method }) => {
-      const wait = reason._tag === "CircuitOpen" ? { retryAfterMillis: Duration.toMillis(reason.retryAfter) } : {}
-      return Refusal.make(CircuitOpen, new CircuitOpen({ key, ...wait }), { as: "InternalProviderError", method })
-    })
-  })
+  broken((effect, key, classify) => circuitBreaker.execute(effect, { key, classify }), options.variant)
 
 /** Waits for its turn; fails with {@link RateLimited} if that would take too long. */
 export const rateLimit = (limiter: RateLimiter.RateLimiter, options: RateLimit = {}): Middleware.Middleware =>
@@ -276,10 +279,10 @@ export const rateLimit = (limiter: RateLimiter.RateLimiter, options: RateLimit =
 /** A policy as a middleware. */
 export const middleware = Effect.fnUntraced(function* (
   policy: Policy
-): Effect.fn.Return<Middleware.Middleware, never, Stores | Scope.Scope> {
+): Effect.fn.Return<Middleware.Middleware, never, Stores> {
   return Middleware.compose(
     ...(policy.deadline === undefined ? [] : [deadline(policy.deadline)]),
-    ...(policy.breaker === undefined ? [] : [breaker(yield* CircuitBreaker.make(policy.breaker), policy.breaker)]),
+    ...(policy.breaker === undefined ? [] : [broken(yield* Circuit.make(policy.breaker), policy.breaker.variant)]),
     ...(policy.retry === undefined ? [] : [retry(policy.retry, { onPartial: policy.onPartial })]),
     ...(policy.hedge === undefined ? [] : [hedge(policy.hedge)]),
     ...(policy.rateLimit === undefined ? [] : [rateLimit(yield* RateLimiter.make, policy.rateLimit)]),

@@ -64,7 +64,8 @@ const usual = /^[a-z0-9-]+$/
 
 // As the standard would write them: small names, and values without space around them.
 const isUsual = (headers: object): headers is Record<string, string> => {
-  for (const [name, value] of Object.entries(headers)) {
+  for (const name in headers) {
+    const value: unknown = Reflect.get(headers, name)
     if (!usual.test(name) || typeof value !== "string" || value !== value.trim()) return false
   }
   return true

@@ -7,38 +7,77 @@ import * as ResponseIdTracker from "effect/ai/ResponseIdTracker"
 import * as Telemetry from "effect/ai/Telemetry"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import * as fc from "fast-check"
 import * as Provider from "../src/Provider.ts"
 
 const word = fc.string({ maxLength: 6 })
-const metadata = fc.option(fc.constantFrom({}, { acme: null }, { acme: { note: "kept" } }), { nil: undefined })
-const count = fc.option(fc.oneof(fc.nat(1000), fc.constant(0.5)), { nil: undefined })
+/** What is right nearly always: an answer in which everything is wrong at once tests little. */
+const mostly = <A>(right: fc.Arbitrary<A>, ...wrong: ReadonlyArray<unknown>) =>
+  fc.oneof({ weight: 14, arbitrary: right }, { weight: 1, arbitrary: fc.constantFrom(...wrong) })
+const metadata = mostly(
+  fc.constantFrom(undefined, {}, { acme: null }, { acme: { note: "kept", deep: [1, { more: true }] } }),
+  { acme: { lost: undefined } },
+  { acme: Number.NaN },
+  { acme: new Date(0) },
+  [],
+  "none"
+)
+const http = mostly(
+  fc.constantFrom(undefined, { status: 200, headers: { "x-request-id": "1" }, more: 1 }),
+  { status: 200, headers: { "x-key": Redacted.make("hidden") } },
+  { status: 200.5, headers: {} },
+  { status: 200, headers: { "x-count": 1 } },
+  "http"
+)
+const count = mostly(fc.option(fc.nat(1000), { nil: undefined }), 0.5)
 const usage = fc.record({
-  inputTokens: fc.record({ total: count, uncached: count, cacheRead: count, cacheWrite: count }),
+  inputTokens: fc.record({ total: count, uncached: count, cacheRead: count, cacheWrite: count }, { requiredKeys: [] }),
   outputTokens: fc.record({ total: count, text: count, reasoning: count })
 })
 const common: ReadonlyArray<fc.Arbitrary<object>> = [
-  fc.record({ type: fc.constant("finish"), reason: fc.constantFrom("stop", "length", "nonsense"), usage, metadata }),
+  fc.record(
+    {
+      type: fc.constant("finish"),
+      reason: mostly(fc.constantFrom("stop", "length"), "nonsense"),
+      usage: mostly(usage, undefined, {}, { inputTokens: {} }),
+      response: http,
+      metadata,
+      more: word
+    },
+    { requiredKeys: ["type", "reason", "usage"] }
+  ),
   fc.record({
     type: fc.constant("response-metadata"),
-    id: fc.option(word, { nil: undefined }),
+    id: mostly(fc.option(word, { nil: undefined }), 1),
     modelId: fc.option(word, { nil: undefined }),
-    timestamp: fc.constantFrom(undefined, "2026-11-21T00:00:00.000Z", "soon")
+    timestamp: mostly(fc.constantFrom(undefined, "2026-11-21T00:00:00.000Z", "2026-11-21T00:00:00+02:00"), "soon", 1)
   }),
   fc.record({
     type: fc.constant("source"),
     sourceType: fc.constant("url"),
     id: word,
-    url: fc.constantFrom("https://example.com/", "no address"),
+    url: mostly(fc.constant("https://example.com/"), "no address"),
     title: word
   }),
-  fc.record({ type: fc.constant("file"), mediaType: word, data: fc.constantFrom("aGk=", "?") }),
+  fc.record({ type: fc.constant("file"), mediaType: word, data: mostly(fc.constant("aGk="), "?") }),
   fc.record({ type: fc.constant("tool-call"), id: word, name: word, params: fc.constant({}) }),
-  fc.record({ type: fc.constant("hologram") })
+  fc.record({ type: mostly(fc.constant("finish"), "hologram"), reason: fc.constant("stop"), usage })
 ]
 const whole = fc.array(
-  fc.oneof(fc.record({ type: fc.constantFrom("text", "reasoning"), text: word, metadata }), ...common),
+  fc.oneof(
+    fc.record(
+      {
+        type: fc.constantFrom("text", "reasoning"),
+        text: mostly(word, 1),
+        metadata,
+        "~effect/ai/Response/Part": mostly(fc.constant("~effect/ai/Response/Part"), "other")
+      },
+      { requiredKeys: ["type", "text"] }
+    ),
+    ...common
+  ),
   { maxLength: 5 }
 )
 const chunks = fc.array(
@@ -106,7 +145,7 @@ describe("Provider.make", () => {
           })
         )
       ),
-      { numRuns: 300 }
+      { numRuns: 4000 }
     ))
 
   it("streams as LanguageModel.make does, whatever the chunks", () =>
@@ -127,7 +166,7 @@ describe("Provider.make", () => {
           })
         )
       ),
-      { numRuns: 300 }
+      { numRuns: 500 }
     ))
 
   it.effect("asks its provider for the same, in a span with the same attributes", () =>

@@ -10,6 +10,7 @@ import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import type { Call, Middleware } from "../Middleware.ts"
 import { tagOf } from "../Refusal.ts"
+import type { Circuit } from "./circuit.ts"
 import { open } from "./partial.ts"
 
 /** Whether an error speaks of the provider's health, rather than of this request or of what we put around the model. */
@@ -48,20 +49,18 @@ export type Refuse = (reason: CircuitBreaker.CircuitBreakerErrorReason, call: Ca
  * Asks through a breaker. A stream is admitted when it is opened, and its outcome is recorded at its end: a provider that
  * answers at once and then breaks off is not healthy.
  */
-export const breaking = (breaker: CircuitBreaker.CircuitBreaker, key: string, refuse: Refuse): Middleware => {
+export const breaking = (circuit: Circuit, key: string, refuse: Refuse): Middleware => {
   const through = <A, R>(
     effect: Effect.Effect<A, AiError.AiError, R>,
     call: Call,
     outcome: (exit: Exit.Exit<unknown, AiError.AiError>) => CircuitBreaker.Outcome
   ): Effect.Effect<A, AiError.AiError, R> =>
-    Effect.catchTag(
-      breaker.execute<A, AiError.AiError, R>(effect, { key, classify: outcome }),
-      "CircuitBreakerError",
-      ({ reason }) => Effect.fail(refuse(reason, call))
+    Effect.catchTag(circuit(effect, key, outcome), "CircuitBreakerError", ({ reason }) =>
+      Effect.fail(refuse(reason, call))
     )
   // A circuit that admits nobody has its outcome already.
   const record = (exit: Exit.Exit<void, AiError.AiError>): Effect.Effect<void> =>
-    Effect.asVoid(Effect.exit(breaker.execute(exit, { key, classify })))
+    Effect.asVoid(Effect.exit(circuit(exit, key, classify)))
   return (next) => ({
     ...next,
     generate: (call) => through(next.generate(call), call, classify),

@@ -84,6 +84,27 @@ const isDigit = (code: number): boolean => code >= 48 && code <= 57
 // `\s` below U+0080.
 const isSpace = (code: number): boolean => code === 32 || (code >= 9 && code <= 13)
 
+// Where a run of characters of one kind that began before `at` ends.
+const whileIn = (isOf: (code: number) => boolean, text: string, at: number): number => {
+  let end = at
+  while (end < text.length && isOf(text.charCodeAt(end))) end++
+  return end
+}
+
+const isMark = (code: number): boolean => code < 0x80 && !isLetter(code) && !isDigit(code) && !isSpace(code)
+const isSpaceOfLine = (code: number): boolean => code !== 10 && isSpace(code)
+
+const humps = (text: string, from: number, to: number): number => {
+  let count = 0
+  for (let at = from + 1; at < to; at++) if (text.charCodeAt(at) < 97 && text.charCodeAt(at - 1) >= 97) count++
+  return count
+}
+
+const isPrintable = (text: string, from: number, to: number): boolean => {
+  for (let at = from; at < to; at++) if (text.charCodeAt(at) <= 32 || text.charCodeAt(at) >= 127) return false
+  return true
+}
+
 /** As below, for text that is all ASCII, without a match for every word; `undefined` for other text. */
 const estimateAscii = (text: string, { lettersPerToken, wholeWord }: Profile): number | undefined => {
   let tokens = 0
@@ -91,40 +112,26 @@ const estimateAscii = (text: string, { lettersPerToken, wholeWord }: Profile): n
   let at = 0
   while (at < text.length) {
     const from = at
-    const first = text.charCodeAt(at++)
-    let code = at < text.length ? text.charCodeAt(at) : 0
-    const next = () => {
-      at++
-      code = at < text.length ? text.charCodeAt(at) : 0
-    }
+    const first = text.charCodeAt(at)
     if (first >= 0x80) return undefined
+    const space = isSpace(first)
     if (isLetter(first)) {
-      let humps = 0
-      let small = first >= 97
-      while (isLetter(code)) {
-        if (small && code < 97) humps++
-        small = code >= 97
-        next()
-      }
+      at = whileIn(isLetter, text, at + 1)
       const length = at - from
-      tokens += (length <= wholeWord ? 1 : length / lettersPerToken) + 0.6 * humps
+      tokens += (length <= wholeWord ? 1 : length / lettersPerToken) + 0.6 * humps(text, from, at)
     } else if (isDigit(first)) {
-      while (isDigit(code)) next()
+      at = whileIn(isDigit, text, at + 1)
       tokens += Math.ceil((at - from) / 3) + (spaced ? 1 : 0)
-    } else if (isSpace(first)) {
-      while (at < text.length && isSpace(code) && (first === 10 || code !== 10)) next()
+    } else if (space) {
+      at = whileIn(first === 10 ? isSpace : isSpaceOfLine, text, at + 1)
       tokens += first === 10 || at - from > 1 ? 1 : 0
     } else {
-      let printable = first > 32 && first < 127
-      while (at < text.length && code < 0x80 && !isLetter(code) && !isDigit(code) && !isSpace(code)) {
-        printable &&= code > 32 && code < 127
-        next()
-      }
+      at = whileIn(isMark, text, at + 1)
       // A character beyond ASCII may belong to this unit.
-      if (code >= 0x80) return undefined
-      tokens += printable ? Math.max(1, (at - from) / 2.2) : (at - from) / 3
+      if (at < text.length && text.charCodeAt(at) >= 0x80) return undefined
+      tokens += isPrintable(text, from, at) ? Math.max(1, (at - from) / 2.2) : (at - from) / 3
     }
-    spaced = isSpace(first)
+    spaced = space
   }
   return Math.ceil(tokens)
 }

@@ -5,6 +5,7 @@ import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
+import { plainly } from "./plain.ts"
 
 // What `toolCallValidation: "deferred"` lets through: calls of tools that nobody declared.
 const undeclared = Response.ToolCallPart("", Schema.Unknown).mapFields((fields) => ({ ...fields, name: Schema.String }))
@@ -41,29 +42,20 @@ const deltas = (parts: unknown): readonly [Delta, ...Array<Delta>] | undefined =
   return Arr.isReadonlyArrayNonEmpty(made) ? made : undefined
 }
 
-// What was found of an answer on its way up is found again at its end, if it is the same: its parts are data that nobody changes.
-const found = Symbol()
-
-interface Found {
-  readonly parts: ReadonlyArray<Response.PartEncoded>
-  readonly decoded: ReadonlyArray<Response.Part<{}>>
-}
-
-const remember = (parts: Array<Response.PartEncoded>, decoded: Found["decoded"]): void => {
-  Object.defineProperty(parts, found, { value: { parts: [...parts], decoded } satisfies Found })
-}
-
-const remembered = (parts: Array<unknown> & { readonly [found]?: Found }): Found["decoded"] | undefined => {
-  const known = parts[found]
-  return known?.parts.length === parts.length && known.parts.every((part, index) => part === parts[index])
-    ? known.decoded
-    : undefined
+const byHand = (parts: ReadonlyArray<unknown>): Array<Response.Part<{}>> | undefined => {
+  const made: Array<Response.Part<{}>> = []
+  for (const part of parts) {
+    const one = plainly(part)
+    if (one === undefined) return undefined
+    made.push(one)
+  }
+  return made
 }
 
 const quick = ({ answer, chunk }: Decoders): Decoders => ({
   answer: (parts, options) => {
-    const known = Array.isArray(parts) ? remembered(parts) : undefined
-    return known === undefined ? answer(parts, options) : Effect.succeed([...known])
+    const made = Array.isArray(parts) ? byHand(parts) : undefined
+    return made === undefined ? answer(parts, options) : Effect.succeed(made)
   },
   chunk: (parts, options) => {
     const made = deltas(parts)
@@ -83,12 +75,7 @@ const isOfTool = ({ type }: { readonly type: string }): boolean => type === "too
 export const checkedAnswer = (
   parts: Array<Response.PartEncoded>
 ): Effect.Effect<Array<Response.PartEncoded>, Schema.SchemaError> =>
-  parts.some(isOfTool)
-    ? Effect.as(byStrict.answer(parts.filter((one) => !isOfTool(one))), parts)
-    : Effect.mapEager(byStrict.answer(parts), (decoded) => {
-        remember(parts, decoded)
-        return parts
-      })
+  Effect.mapEager(strict.answer(parts.filter((one) => !isOfTool(one))), () => parts)
 
 /** The same for a chunk of a stream. */
 export const checkedChunk = (
