@@ -172,14 +172,13 @@ const remembering = (
   return {
     name,
     error,
-    message: (message) => {
+    message: Effect.fnUntracedEager(function* (message) {
       const before = known.get(message)
-      if (before !== undefined) return Effect.succeed(before)
-      return Effect.mapEager(tokensOf(message), (tokens) => {
-        if (tokens >= least) known.set(message, tokens + framing)
-        return tokens + framing
-      })
-    }
+      if (before !== undefined) return before
+      const tokens = (yield* tokensOf(message)) + framing
+      if (tokens >= least) known.set(message, tokens)
+      return tokens
+    })
   }
 }
 

@@ -193,6 +193,16 @@ describe("a cut prompt", () => {
     )
   )
 
+  it.effect("can be counted otherwise where a tokenizer throws", () =>
+    Effect.gen(function* () {
+      const broken = ContextWindow.fromEncode("broken", () => {
+        throw new Error("no such token")
+      })
+      const counting = broken.message(Prompt.userMessage({ content: [Prompt.textPart({ text: "hi" })] }))
+      assert.strictEqual(yield* Effect.catchCause(counting, () => Effect.succeed(1)), 1)
+    })
+  )
+
   it.effect("is not cut again", () =>
     property((_, { prompt: out }, limit, policy) =>
       Effect.gen(function* () {

@@ -98,11 +98,14 @@ class Sdk extends OpenAI {
 // The timeout is the adapter's to watch, which says what it was; the connection's own, a rough one, stands behind it.
 const patience = 5_000
 
+// As it is sent: headers have no space around them, and what is redacted must be what a server can echo.
+const trimmed = (secret: Redacted.Redacted): Redacted.Redacted => Redacted.make(Redacted.value(secret).trim())
+
 /** Makes a client. It opens no connection: the first request does. */
 export const make = (options: Options): Service => {
   const auth = options.auth ?? "bearer"
-  const apiKey = options.apiKey ?? Redacted.make("")
-  const hasValue = Redacted.value(apiKey).trim().length > 0
+  const apiKey = trimmed(options.apiKey ?? Redacted.make(""))
+  const hasValue = Redacted.value(apiKey).length > 0
   const timeout = Duration.fromInputUnsafe(options.timeout ?? Duration.minutes(10))
   const own = Fetch.make({ silence: Duration.toMillis(timeout) + patience })
   const { fetch: theirs } = options
@@ -114,7 +117,7 @@ export const make = (options: Options): Service => {
   const secretHeaders: Array<readonly [string, Redacted.Redacted]> = []
   const plainHeaders: Record<string, string> = {}
   for (const [name, value] of Object.entries(options.headers ?? {})) {
-    if (Redacted.isRedacted(value)) secretHeaders.push([name.toLowerCase(), value])
+    if (Redacted.isRedacted(value)) secretHeaders.push([name.toLowerCase(), trimmed(value)])
     else plainHeaders[name] = value
   }
   const hidden = [
@@ -130,7 +133,9 @@ export const make = (options: Options): Service => {
     if (headers["authorization"] === `Bearer ${placeholder}`) delete headers["authorization"]
     if (auth === "bearer") headers["authorization"] = `Bearer ${Redacted.value(apiKey)}`
     if (auth === "api-key") headers["api-key"] = Redacted.value(apiKey)
-    for (const [name, value] of secretHeaders) headers[name] ??= Redacted.value(value)
+    for (const [name, value] of secretHeaders) {
+      if (!Object.hasOwn(headers, name)) headers[name] = Redacted.value(value)
+    }
     return send(input, { ...init, headers })
   }
   const sdk = new Sdk({

@@ -82,6 +82,30 @@ describe("OpenAiClient", () => {
     })
   )
 
+  it.effect("shows no secret that was written with space around it, which is not sent", () =>
+    Effect.gen(function* () {
+      const received: Array<unknown> = []
+      const url = yield* serve((request, response) => {
+        received.push(request.headers["authorization"], request.headers["constructor"])
+        response.writeHead(401, { "content-type": "application/json" })
+        response.end(JSON.stringify({ error: { message: received.join(" and ") } }))
+      })
+      const client = OpenAiClient.make({
+        apiKey: Redacted.make(` ${key}\n`),
+        baseUrl: url,
+        headers: { constructor: Redacted.make("\tgateway-secret ") }
+      })
+      const error = yield* LanguageModel.generateText({ prompt: "hello" }).pipe(
+        Effect.provide(OpenAiLanguageModel.layer({ model: "gpt-4o" })),
+        Effect.provideService(OpenAiClient.OpenAiClient, client),
+        Effect.flip
+      )
+      assert.deepStrictEqual(received, [`Bearer ${key}`, "gateway-secret"])
+      assert.include(error.message, "Bearer <redacted> and <redacted>")
+      assert.notInclude(inspect([error, client], { depth: 10, showHidden: true }), key)
+    })
+  )
+
   it.effect("sends organization, project, own headers, and the real key", () =>
     Effect.gen(function* () {
       const seen: Array<Record<string, unknown>> = []

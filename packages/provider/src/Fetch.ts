@@ -26,6 +26,7 @@
  * })
  * ```
  */
+import * as Predicate from "effect/Predicate"
 import { Readable } from "node:stream"
 import { Dispatcher, EnvHttpProxyAgent, getGlobalDispatcher, interceptors, request } from "undici"
 import { Answer, type Pieces } from "./internal/answer.ts"
@@ -63,19 +64,15 @@ interface Sending {
 const usual = /^[a-z0-9-]+$/
 
 // As the standard would write them: small names, and values without space around them.
-const isUsual = (headers: object): headers is Record<string, string> => {
-  for (const name in headers) {
-    const value: unknown = Reflect.get(headers, name)
-    if (!usual.test(name) || typeof value !== "string" || value !== value.trim()) return false
-  }
-  return true
-}
+const isUsual = (headers: object): headers is Record<string, string> =>
+  !(Symbol.iterator in headers) &&
+  Object.entries(headers).every(
+    ([name, value]: [string, unknown]) => usual.test(name) && typeof value === "string" && value === value.trim()
+  )
 
 const recordOf = (headers: NonNullable<Parameters<Fetch>[1]>["headers"]): Record<string, string> => {
   if (headers instanceof Headers) return Object.fromEntries(headers)
-  return headers !== undefined && !Array.isArray(headers) && isUsual(headers)
-    ? headers
-    : Object.fromEntries(new Headers(headers))
+  return Predicate.isObject(headers) && isUsual(headers) ? headers : Object.fromEntries(new Headers(headers))
 }
 
 // Node's types know the dispatcher of an older undici; the interface is one.

@@ -153,6 +153,35 @@ for (const [name, fetch] of fetches) {
       })
     )
 
+    it.effect("headers in whatever form they come", () =>
+      Effect.gen(function* () {
+        class Foreign {
+          readonly #own = [["x-one", "1"]] as const;
+          [Symbol.iterator]() {
+            return this.#own[Symbol.iterator]()
+          }
+        }
+        const forms: ReadonlyArray<unknown> = [
+          { "X-One": "1" },
+          { "x-one": " 1 " },
+          { "x-one": 1 },
+          Object.assign(Object.create({ "x-two": "inherited" }), { "x-one": "1" }),
+          new Map([["x-one", "1"]]),
+          new Headers({ "x-one": "1" }),
+          new Foreign(),
+          [["x-one", "1"]]
+        ]
+        const { received, url } = yield* echoing
+        yield* Effect.promise(async () => {
+          for (const headers of forms)
+            await fetch(url, { method: "DELETE", headers: headers as Record<string, string> })
+        })
+        for (const { headers } of received) assert.deepInclude(headers, { "x-one": "1" })
+        assert.strictEqual(received.length, forms.length)
+        assert.isFalse(received.some(({ headers }) => "x-two" in headers))
+      })
+    )
+
     for (const { body, init, name, type } of bodies) {
       it.effect(`${name} as a body`, () =>
         Effect.gen(function* () {

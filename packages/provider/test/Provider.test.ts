@@ -13,6 +13,11 @@ import * as fc from "fast-check"
 import * as Provider from "../src/Provider.ts"
 
 const word = fc.string({ maxLength: 6 })
+const sparse = [1, 2, 3]
+delete sparse[1]
+const cyclic: Record<string, unknown> = {}
+cyclic["itself"] = cyclic
+
 /** What is right nearly always: an answer in which everything is wrong at once tests little. */
 const mostly = <A>(right: fc.Arbitrary<A>, ...wrong: ReadonlyArray<unknown>) =>
   fc.oneof({ weight: 14, arbitrary: right }, { weight: 1, arbitrary: fc.constantFrom(...wrong) })
@@ -21,6 +26,8 @@ const metadata = mostly(
   { acme: { lost: undefined } },
   { acme: Number.NaN },
   { acme: new Date(0) },
+  { acme: sparse },
+  { acme: cyclic },
   [],
   "none"
 )
@@ -139,6 +146,7 @@ describe("Provider.make", () => {
             assert.strictEqual(ours?._tag, theirs?._tag)
             if (ours?._tag === "Success" && theirs?._tag === "Success") {
               assert.deepStrictEqual(ours.success, theirs.success)
+              assert.strictEqual(JSON.stringify(ours.success), JSON.stringify(theirs.success))
             } else if (ours?._tag === "Failure" && theirs?._tag === "Failure") {
               assert.strictEqual(ours.failure.message, theirs.failure.message)
             }
@@ -147,6 +155,18 @@ describe("Provider.make", () => {
       ),
       { numRuns: 4000 }
     ))
+
+  it.effect("answers with metadata as deep as it comes, which is the answer's own", () =>
+    Effect.gen(function* () {
+      let deep: object = {}
+      for (let depth = 0; depth < 20_000; depth++) deep = { deep }
+      const parts = [{ type: "text", text: "yes", metadata: { acme: deep } }]
+      const model = yield* Provider.make(giving(parts).provider)
+      const { content } = yield* model.generateText({ prompt: "hi" })
+      assert.strictEqual<unknown>(content[0]?.metadata["acme"], deep)
+      assert.notStrictEqual<unknown>(content[0]?.metadata, parts[0]?.metadata)
+    })
+  )
 
   it("streams as LanguageModel.make does, whatever the chunks", () =>
     fc.assert(

@@ -86,7 +86,10 @@ export interface Compatibility {
 /** Drops the keys that hold `undefined`: the wire has no such value, and servers reject `null` where they expect absence. */
 export const compact = <T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } => {
   const left: Record<string, unknown> = {}
-  for (const key in value) if (value[key] !== undefined) left[key] = value[key]
+  for (const key of Object.keys(value)) {
+    const entry: unknown = Reflect.get(value, key)
+    if (entry !== undefined) left[key] = entry
+  }
   return left as { [K in keyof T]: Exclude<T[K], undefined> }
 }
 

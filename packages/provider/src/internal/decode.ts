@@ -83,5 +83,5 @@ export const checkedChunk = (
 ): Effect.Effect<Arr.NonEmptyReadonlyArray<Response.StreamPartEncoded>, Schema.SchemaError> => {
   if (parts.every(isDelta)) return Effect.succeed(parts)
   const plain = parts.filter((one) => !isOfTool(one))
-  return plain.length === 0 ? Effect.succeed(parts) : Effect.as(byStrict.chunk(plain), parts)
+  return plain.length === 0 ? Effect.succeed(parts) : Effect.mapEager(byStrict.chunk(plain), () => parts)
 }

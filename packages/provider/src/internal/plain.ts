@@ -8,8 +8,9 @@ import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 
 type Fields = Record<string, unknown>
-type Metadata = typeof Response.ProviderMetadata.Type
-type Make = (part: Fields, metadata: Metadata) => Response.Part<{}> | undefined
+
+/** What a part of one kind has of its own. */
+type Make = (part: Fields) => Fields | undefined
 
 const isPlain = (value: unknown): value is Fields => {
   if (!Predicate.isObject(value)) return false
@@ -17,81 +18,75 @@ const isPlain = (value: unknown): value is Fields => {
   return prototype === Object.prototype || prototype === null
 }
 
-const isJson = (value: unknown): boolean =>
-  value === null ||
-  typeof value === "string" ||
-  typeof value === "boolean" ||
-  (typeof value === "number" && Number.isFinite(value)) ||
-  (Array.isArray(value) ? value.every(isJson) : isPlain(value) && Object.values(value).every(isJson))
+/** How deep JSON is looked into by hand. */
+const deepest = 32
 
-// A key that is there and says nothing stays there, as the schema has it.
-const picked = (from: Fields, keys: ReadonlyArray<string>, fits: (value: unknown) => boolean): Fields | undefined => {
-  const found: Fields = {}
-  for (const key of keys) {
-    if (!(key in from)) continue
-    const value = from[key]
-    if (value !== undefined && !fits(value)) return undefined
-    found[key] = value
-  }
-  return found
+const isJson = (value: unknown, depth = 0): boolean => {
+  if (value === null || typeof value === "string" || typeof value === "boolean") return true
+  if (typeof value === "number") return Number.isFinite(value)
+  if (depth === deepest) return false
+  if (!Array.isArray(value)) return isPlain(value) && Object.values(value).every((one) => isJson(one, depth + 1))
+  // A hole is no JSON.
+  for (let index = 0; index < value.length; index++) if (!isJson(value[index], depth + 1)) return false
+  return true
 }
 
-const texts =
-  (type: "text" | "reasoning"): Make =>
-  (part, metadata) =>
-    typeof part["text"] === "string" ? Response.makePart(type, { text: part["text"], metadata }) : undefined
+const copied = (record: Fields): Fields => Object.fromEntries(Object.entries(record))
+
+const texts: Make = ({ text }) => (typeof text === "string" ? { text } : undefined)
 
 const decodeTimestamp = Schema.decodeUnknownExit(Schema.DateTimeUtcFromString)
 
-const responseMetadata: Make = (part, metadata) => {
-  const names = picked(part, ["id", "modelId"], Predicate.isString)
-  if (names === undefined) return undefined
-  if (part["timestamp"] === undefined) {
-    return Response.makePart("response-metadata", { ...names, ...picked(part, ["timestamp"], () => false), metadata })
+const responseMetadata: Make = (part) => {
+  const found: Fields = {}
+  for (const key of ["id", "modelId", "timestamp"]) {
+    // A key that is there and says nothing stays there, as the schema has it.
+    if (!(key in part)) continue
+    if (part[key] !== undefined && typeof part[key] !== "string") return undefined
+    found[key] = part[key]
   }
-  const timestamp = decodeTimestamp(part["timestamp"])
-  return Exit.isSuccess(timestamp)
-    ? Response.makePart("response-metadata", { ...names, timestamp: timestamp.value, metadata })
-    : undefined
+  if (found["timestamp"] === undefined) return found
+  const timestamp = decodeTimestamp(found["timestamp"])
+  return Exit.isSuccess(timestamp) ? { ...found, timestamp: timestamp.value } : undefined
 }
 
-const reasons: ReadonlySet<unknown> = new Set(Response.FinishReason.literals)
-const isReason = (value: unknown): value is Response.FinishReason => reasons.has(value)
-
-const decodeUsage = Schema.decodeUnknownExit(Response.Usage)
-
-const isHttp = (value: unknown): value is typeof Response.HttpResponseDetails.Type =>
+const http = (value: unknown): Fields | undefined =>
   isPlain(value) &&
   Number.isSafeInteger(value["status"]) &&
   isPlain(value["headers"]) &&
   Object.values(value["headers"]).every(Predicate.isString)
+    ? { status: value["status"], headers: copied(value["headers"]) }
+    : undefined
 
-const finish: Make = (part, metadata) => {
-  const { reason, response } = part
-  if (!isReason(reason) || (response !== undefined && !isHttp(response))) return undefined
+const reasons: ReadonlySet<unknown> = new Set(Response.FinishReason.literals)
+
+const decodeUsage = Schema.decodeUnknownExit(Response.Usage)
+
+const finish: Make = (part) => {
+  const { reason } = part
   const usage = decodeUsage(part["usage"])
-  if (Exit.isFailure(usage)) return undefined
-  const http =
-    response === undefined
-      ? picked(part, ["response"], () => false)
-      : { response: { status: response.status, headers: { ...response.headers } } }
-  return Response.makePart("finish", { reason, usage: usage.value, ...http, metadata })
+  if (!reasons.has(reason) || Exit.isFailure(usage)) return undefined
+  const fields = { reason, usage: usage.value }
+  if (!("response" in part)) return fields
+  const response = http(part["response"])
+  return response === undefined && part["response"] !== undefined ? undefined : { ...fields, response }
 }
 
 const makers: ReadonlyMap<unknown, Make> = new Map([
-  ["text", texts("text")],
-  ["reasoning", texts("reasoning")],
+  ["text", texts],
+  ["reasoning", texts],
   ["response-metadata", responseMetadata],
   ["finish", finish]
 ])
 
-// What marks parts that were decoded already.
-const PartTypeId = "~effect/ai/Response/Part"
-
 /** The part that a value encodes, `undefined` where only the schema can tell. */
 export const plainly = (value: unknown): Response.Part<{}> | undefined => {
-  if (!isPlain(value) || PartTypeId in value) return undefined
-  const { metadata } = value
-  if (metadata !== undefined && !(isPlain(metadata) && isJson(metadata))) return undefined
-  return makers.get(value["type"])?.(value, (metadata ?? {}) as Metadata)
+  if (!isPlain(value) || Response.isPart(value)) return undefined
+  const { metadata = {}, type } = value
+  if (!isPlain(metadata) || !isJson(metadata)) return undefined
+  const own = makers.get(type)?.(value)
+  if (own === undefined) return undefined
+  // In the order in which the schema has it. That its fields are those of its type was found above.
+  const part = { "~effect/ai/Response/Part": "~effect/ai/Response/Part", metadata: copied(metadata), type, ...own }
+  return part as unknown as Response.Part<{}>
 }

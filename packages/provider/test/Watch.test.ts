@@ -1,0 +1,133 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
+import * as TestClock from "effect/testing/TestClock"
+import * as Watch from "../src/Watch.ts"
+
+/** A request that ends when it is aborted, and what became of it. */
+const request = (watch: Watch.Watch) =>
+  Effect.callback<never, string>((resume) => {
+    watch.signal.addEventListener("abort", () => resume(Effect.fail(watch.isSilent ? "silent" : "aborted")))
+  })
+
+const body = (...pieces: ReadonlyArray<string>) => {
+  const left = pieces.map((piece) => new TextEncoder().encode(piece))
+  let cancelled = false
+  const stream = new ReadableStream<Uint8Array>(
+    {
+      pull: (controller) => {
+        const piece = left.shift()
+        if (piece === undefined) controller.close()
+        else controller.enqueue(piece)
+      },
+      cancel: () => {
+        cancelled = true
+      }
+    },
+    { highWaterMark: 0 }
+  )
+  return { response: new Response(stream), left: () => left.length, isCancelled: () => cancelled }
+}
+
+describe("Watch", () => {
+  it.effect("aborts a request that is silent, and counts from what was heard last", () =>
+    Effect.gen(function* () {
+      let watch: Watch.Watch | undefined
+      const fiber = yield* Effect.forkChild(
+        Watch.during(1000, (own) => {
+          watch = own
+          return request(own)
+        }),
+        { startImmediately: true }
+      )
+      yield* TestClock.adjust("900 millis")
+      watch?.heard()
+      yield* TestClock.adjust("900 millis")
+      watch?.heard()
+      yield* TestClock.adjust("999 millis")
+      assert.isUndefined(fiber.pollUnsafe())
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual(yield* Fiber.await(fiber), Exit.fail("silent"))
+    })
+  )
+
+  it.effect("aborts a request that is left, and none that was heard to its end", () =>
+    Effect.gen(function* () {
+      const seen: Array<Watch.Watch> = []
+      const left = yield* Effect.forkChild(
+        Watch.during(1000, (own) => {
+          seen.push(own)
+          return Effect.never
+        }),
+        { startImmediately: true }
+      )
+      yield* Fiber.interrupt(left)
+      yield* Watch.during(1000, (own) =>
+        Effect.sync(() => {
+          seen.push(own)
+          own.finished()
+        })
+      )
+      yield* Effect.exit(
+        Watch.during(1000, (own) => {
+          seen.push(own)
+          return Effect.fail("failed")
+        })
+      )
+      yield* TestClock.adjust("1 hours")
+      assert.deepStrictEqual(
+        seen.map((own) => [own.signal.aborted, own.isFinished, own.isSilent]),
+        [
+          [true, false, false],
+          [false, true, false],
+          [true, false, false]
+        ]
+      )
+    })
+  )
+
+  it.effect("lasts as long as a scope, and ends as its user says", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const plain = yield* Scope.provide(Watch.scoped(1000), scope)
+      const own = yield* Scope.provide(
+        Watch.scoped(1000, () => Effect.void),
+        scope
+      )
+      assert.isFalse(plain.signal.aborted)
+      yield* Scope.close(scope, Exit.void)
+      assert.isTrue(plain.signal.aborted)
+      assert.isFalse(own.signal.aborted)
+      own.abort()
+      assert.isTrue(own.signal.aborted)
+    })
+  )
+
+  it.effect("reads a text, however its characters are cut, and none that is too large", () =>
+    Effect.gen(function* () {
+      const whole = new TextEncoder().encode("añb")
+      const cut = new Response(
+        new ReadableStream({
+          start: (controller) => {
+            controller.enqueue(whole.slice(0, 2))
+            controller.enqueue(whole.slice(2))
+            controller.close()
+          }
+        })
+      )
+      const read = (response: Response, most: number) =>
+        Watch.during(1000, (watch) =>
+          Effect.map(
+            Effect.promise(() => Watch.text(response, watch, most)),
+            (text) => ({ text, finished: watch.isFinished })
+          )
+        )
+      assert.deepStrictEqual(yield* read(cut, 4), { text: "añb", finished: true })
+      const large = body("four", "more", "rest")
+      assert.deepStrictEqual(yield* read(large.response, 7), { text: undefined, finished: false })
+      assert.deepStrictEqual([large.left(), large.isCancelled()], [1, true])
+    })
+  )
+})
