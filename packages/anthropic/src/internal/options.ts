@@ -59,7 +59,7 @@ export const read = <A>(
   owner: { readonly options: Prompt.ProviderOptions },
   what: string
 ): Effect.Effect<A, AiError.AiErrorReason> =>
-  Effect.mapError(
+  Effect.mapErrorEager(
     Schema.decodeUnknownEffect(schema)(owner.options["anthropic"] ?? {}),
     (error) =>
       new AiError.InvalidUserInputError({

@@ -55,15 +55,16 @@ const text = Effect.fnUntracedEager(function* (
   ]
 })
 
-const content = (
+const content = Effect.fnUntracedEager(function* (
   parts: ReadonlyArray<Prompt.TextPart | Prompt.FilePart>
-): Effect.Effect<ReadonlyArray<Anthropic.TextBlockParam | Files.FileBlock>, Reason> =>
-  Effect.map(
-    Effect.forEach(parts, (part): Effect.Effect<ReadonlyArray<Anthropic.TextBlockParam | Files.FileBlock>, Reason> =>
-      part.type === "text" ? text(part) : Effect.map(Files.toWire(part), (block) => [block])
-    ),
-    (blocks) => blocks.flat()
-  )
+): Effect.fn.Return<ReadonlyArray<Anthropic.TextBlockParam | Files.FileBlock>, Reason> {
+  const blocks: Array<Anthropic.TextBlockParam | Files.FileBlock> = []
+  for (const part of parts) {
+    if (part.type === "text") blocks.push(...(yield* text(part)))
+    else blocks.push(yield* Files.toWire(part))
+  }
+  return blocks
+})
 
 const resultContent = Effect.fnUntracedEager(function* (part: Prompt.ToolResultPart) {
   if (part.modelOutput === undefined) {

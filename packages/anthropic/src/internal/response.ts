@@ -4,7 +4,7 @@
 import * as AiError from "effect/ai/AiError"
 import type * as LanguageModel from "effect/ai/LanguageModel"
 import type * as Response from "effect/ai/Response"
-import * as DateTime from "effect/DateTime"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { Container, OpaqueBlock, UsageDetails } from "../AnthropicOptions.ts"
 import * as Citations from "./citations.ts"
@@ -72,11 +72,11 @@ export const usage = (wire: Wire.Usage): typeof Response.Usage.Encoded => {
 
 /** The part that says which response this is. The API sends no time, so it is the time of arrival. */
 export const metadata = (id: string, model: string): Effect.Effect<Response.ResponseMetadataPartEncoded> =>
-  Effect.map(DateTime.now, (now) => ({
+  Effect.withFiberSucceed((fiber) => ({
     type: "response-metadata",
     id,
     modelId: model,
-    timestamp: DateTime.formatIso(now)
+    timestamp: new Date(fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()).toISOString()
   }))
 
 const containerOf = (wire: Wire.Container): Container => ({

@@ -102,55 +102,53 @@ const textContent = <Marked extends Prompt.SystemMessage | Prompt.ToolResultPart
   return mark.prompt_cache_breakpoint === undefined ? text : [{ type: "text" as const, text, ...mark }]
 }
 
-const messages = (
+const toolMessages = (message: Prompt.ToolMessage): ReadonlyArray<Message> =>
+  message.content.flatMap((part): ReadonlyArray<Message> =>
+    part.type === "tool-result"
+      ? [
+          {
+            role: "tool",
+            tool_call_id: part.id,
+            content: textContent(
+              part,
+              part.modelOutput === undefined ? Content.resultText(part) : Prompt.toolModelOutputToText(part.modelOutput)
+            )
+          }
+        ]
+      : []
+  )
+
+const userContent = Effect.fnUntracedEager(function* ({ content }: Prompt.UserMessage, context: Errors.RequestContext) {
+  const [first] = content
+  if (
+    content.length === 1 &&
+    first?.type === "text" &&
+    Content.breakpoint(first).prompt_cache_breakpoint === undefined
+  ) {
+    return first.text
+  }
+  const parts: Array<ContentPart> = []
+  for (const part of content) parts.push(yield* contentPart(part, context))
+  return parts
+})
+
+const messages = Effect.fnUntracedEager(function* (
   prompt: Prompt.Prompt,
   compatibility: Compatibility,
   context: Errors.RequestContext
-): Effect.Effect<Array<Message>, AiError.AiError> =>
-  Effect.map(
-    Effect.forEach(prompt.content, (message): Effect.Effect<ReadonlyArray<Message>, AiError.AiError> => {
-      switch (message.role) {
-        case "system":
-          return Effect.succeed([{ role: "system", content: textContent(message, message.content) }])
-        case "user": {
-          const [first] = message.content
-          if (
-            message.content.length === 1 &&
-            first?.type === "text" &&
-            Content.breakpoint(first).prompt_cache_breakpoint === undefined
-          ) {
-            return Effect.succeed([{ role: "user", content: first.text }])
-          }
-          return Effect.map(
-            Effect.forEach(message.content, (part) => contentPart(part, context)),
-            (content) => [{ role: "user", content }]
-          )
-        }
-        case "assistant":
-          return Effect.succeed(assistantMessage(message, compatibility))
-        case "tool":
-          return Effect.succeed(
-            message.content.flatMap((part): ReadonlyArray<Message> =>
-              part.type === "tool-result"
-                ? [
-                    {
-                      role: "tool",
-                      tool_call_id: part.id,
-                      content: textContent(
-                        part,
-                        part.modelOutput === undefined
-                          ? Content.resultText(part)
-                          : Prompt.toolModelOutputToText(part.modelOutput)
-                      )
-                    }
-                  ]
-                : []
-            )
-          )
-      }
-    }),
-    (groups) => groups.flat()
-  )
+): Effect.fn.Return<Array<Message>, AiError.AiError> {
+  const all: Array<Message> = []
+  for (const message of prompt.content) {
+    if (message.role === "system") {
+      all.push({ role: "system", content: textContent(message, message.content) })
+    } else if (message.role === "user") {
+      all.push({ role: "user", content: yield* userContent(message, context) })
+    } else {
+      all.push(...(message.role === "assistant" ? assistantMessage(message, compatibility) : toolMessages(message)))
+    }
+  }
+  return all
+})
 
 /** What of a request goes into its body. */
 export type Request = Pick<LanguageModel.ProviderOptions, "prompt" | "toolChoice" | "responseFormat">

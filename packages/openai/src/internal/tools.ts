@@ -49,11 +49,11 @@ const prepare = (
   tool: Tool.Any,
   context: Errors.RequestContext,
   allowStrict: boolean
-): Effect.Effect<WireTool, AiError.AiError> =>
-  Effect.suspend(() => {
-    const cache = allowStrict ? prepared : preparedPlain
-    const known = cache.get(tool)
-    if (known !== undefined) return Effect.succeed(known)
+): Effect.Effect<WireTool, AiError.AiError> => {
+  const cache = allowStrict ? prepared : preparedPlain
+  const known = cache.get(tool)
+  if (known !== undefined) return Effect.succeed(known)
+  return Effect.suspend(() => {
     const asked = Tool.getStrictMode(tool)
     const own = Tool.isDynamic(tool) && tool.jsonSchema !== undefined
     const unsupported = (thrown: unknown) =>
@@ -73,6 +73,7 @@ const prepare = (
             Effect.catch(convert(strict), () => convert(plain))
     return Effect.tap(made, (wire) => Effect.sync(() => cache.set(tool, wire)))
   })
+}
 
 /** The tools of a request. */
 export interface Prepared {
