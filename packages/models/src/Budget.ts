@@ -16,7 +16,7 @@
  * - The estimate, when the usage is not known: a call or a stream that was interrupted, a stream that its reader left, that
  *   was cut or broke off after it had begun (also if a policy then began it anew), an answer without usage. `Ledger.events`
  *   has an `EstimateCharged` for each.
- * - Nothing for a model that failed before it answered (refused, rate limited, timed out, unreachable).
+ * - Nothing for a model that failed before it answered (refused, rate limited, timed out, unreachable), or that was not asked.
  *
  * **Estimates** are the counted prompt and tools, with the counter's error on top, and `outputTokens` for the answer. A
  * ceiling is passed at most by what usage is above its estimate, so let `outputTokens` be what you allow the model
@@ -149,6 +149,8 @@ const namesOf = (accounts: ReadonlyArray<Account>): ReadonlyArray<string> => acc
 
 /** What a middleware has seen of an answer. */
 interface Seen {
+  /** Whether the model was asked at all. */
+  asked: boolean
   finish: Response.FinishPartEncoded | undefined
   model: string | undefined
   content: boolean
@@ -156,11 +158,11 @@ interface Seen {
   restarts: number
 }
 
-const nothingSeen = (): Seen => ({ finish: undefined, model: undefined, content: false, restarts: 0 })
+const nothingSeen = (): Seen => ({ asked: false, finish: undefined, model: undefined, content: false, restarts: 0 })
 
 const see = (seen: Seen, part: Response.AnyPartEncoded): void => {
   if (part.type === "finish") seen.finish = part
-  else if (isRestart(part)) Object.assign(seen, { ...nothingSeen(), restarts: seen.restarts + 1 })
+  else if (isRestart(part)) Object.assign(seen, { ...nothingSeen(), asked: true, restarts: seen.restarts + 1 })
   else if (part.type === "response-metadata") seen.model = part.modelId ?? seen.model
   else seen.content = true
 }
@@ -257,14 +259,16 @@ export const middleware: (options?: Options) => Effect.Effect<Middleware.Middlew
       })
     }
 
-    /** What runs below knows what it is charged to. */
+    /** What runs below knows what it is charged to; and that it runs is known here. */
     const charging =
-      (call: Middleware.Call, accounts: ReadonlyArray<Account>) =>
-      (context: Context.Context<never>): Context.Context<never> =>
-        Context.add(context, ChargedAccounts, [
+      (call: Middleware.Call, accounts: ReadonlyArray<Account>, seen: Seen) =>
+      (context: Context.Context<never>): Context.Context<never> => {
+        seen.asked = true
+        return Context.add(context, ChargedAccounts, [
           ...Context.get(context, ChargedAccounts),
           { span: call.span, ledger, books: new Set(accounts.map(bookOf)) }
         ])
+      }
 
     /** Counts what was used in the place of what was held. */
     const end = (
@@ -274,7 +278,8 @@ export const middleware: (options?: Options) => Effect.Effect<Middleware.Middlew
     ): Effect.Effect<void> => {
       const accounts = namesOf(reservation.accounts)
       const result = BudgetCall.result(exit, seen.finish, seen.content)
-      if (result._tag === "Nothing" && seen.restarts === 0) return Effect.ignore(ledger.release(reservation))
+      const isFree = !seen.asked || (result._tag === "Nothing" && seen.restarts === 0)
+      if (isFree) return Effect.ignore(ledger.release(reservation))
       const estimates = [
         ...Array.from({ length: seen.restarts }, () => "the answer broke off, and was begun anew"),
         ...(result._tag === "Unknown" ? [result.why] : [])
@@ -309,11 +314,11 @@ export const middleware: (options?: Options) => Effect.Effect<Middleware.Middlew
           Effect.withFiber((fiber) => {
             const accounts = accountsOf(fiber, call)
             if (accounts.length === 0) return next.generate(call)
+            const seen = nothingSeen()
             return Effect.acquireUseRelease(
               admit(call, asked, accounts),
-              (held) => Effect.updateContext(held.next.generate(call), charging(call, accounts)),
+              (held) => Effect.updateContext(held.next.generate(call), charging(call, accounts, seen)),
               (held, exit) => {
-                const seen = nothingSeen()
                 if (Exit.isSuccess(exit)) for (const part of exit.value) see(seen, part)
                 return end(held, exit, seen)
               }
@@ -330,10 +335,13 @@ export const middleware: (options?: Options) => Effect.Effect<Middleware.Middlew
                   end(held, exit as Exit.Exit<unknown, AiError.AiError>, seen)
                 ),
                 (held) =>
-                  Stream.mapArray(Stream.updateContext(held.next.stream(call), charging(call, accounts)), (parts) => {
-                    for (const part of parts) see(seen, part)
-                    return parts
-                  })
+                  Stream.mapArray(
+                    Stream.updateContext(held.next.stream(call), charging(call, accounts, seen)),
+                    (parts) => {
+                      for (const part of parts) see(seen, part)
+                      return parts
+                    }
+                  )
               )
             })
           )

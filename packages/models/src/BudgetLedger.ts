@@ -267,6 +267,7 @@ const namesOf = (accounts: ReadonlyArray<Account>): ReadonlyArray<string> => acc
 /** The ledger on the {@link BudgetStore} in the context. */
 export const make = Effect.fnUntraced(function* (options?: Options) {
   const store = yield* BudgetStore
+  const immediate = isImmediate(store)
   const holdFor = Duration.toMillis(Duration.fromInputUnsafe(options?.holdFor ?? "10 minutes"))
   const keepFor = Duration.toMillis(Duration.fromInputUnsafe(options?.keepFor ?? "1 hour"))
   const waitFor = options?.waitFor ?? "1 minute"
@@ -294,7 +295,7 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
     )
 
   const answered = <A>(operation: string, answer: Effect.Effect<A, BudgetUnavailable>) =>
-    isImmediate(store)
+    immediate
       ? answer
       : bounded(answer, Duration.toMillis(answerWithin), () => {
           const cause = `It did not answer in ${Duration.format(answerWithin)}.`
@@ -356,7 +357,7 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
       const reservation: Reservation = { id, amount, expires, accounts, lines }
       if (!Arr.isReadonlyArrayNonEmpty(lines)) return Effect.succeed(reservation)
       const reply = store.reserve({ id, lines, amount, now, expires })
-      const answer = isImmediate(store)
+      const answer = immediate
         ? reply
         : answered("reserve an amount", reply).pipe(
             Effect.interruptible,
@@ -452,7 +453,7 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
       kept.delete(id)
       const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
       const answer = store.settle({ id, charges: lines, usage, now })
-      const sure = isImmediate(store) ? answer : askAgain(answered("settle an amount", answer), insists)
+      const sure = immediate ? answer : askAgain(answered("settle an amount", answer), insists)
       return Effect.flatMap(sure, (before) => {
         const events = settled(reservation, usage, before, now)
         return events.length === 0 ? wake() : Effect.andThen(wake(), Effect.forEach(events, report, { discard: true }))

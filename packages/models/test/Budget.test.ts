@@ -11,6 +11,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
+import * as Scheduler from "effect/Scheduler"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import { Budget, BudgetLedger, BudgetStore, Middleware, ModelPolicy, Prices, Refusal } from "../src/index.ts"
@@ -413,6 +414,48 @@ describe("Budget", () => {
       assert.isDefined(interrupting.pollUnsafe())
       assert.deepStrictEqual(yield* accounts, spent(0, 0))
     }).pipe(live)
+  )
+
+  it.effect("charges nothing for what was not begun, wherever its caller is interrupted", () =>
+    Effect.gen(function* () {
+      const budget = yield* Budget.middleware()
+      const charges: Array<{ readonly begun: boolean; readonly charged: number }> = []
+      for (let position = 0; position < 60; position++) {
+        let begun = false
+        const beginning: Middleware.Middleware = (next) => ({
+          ...next,
+          generate: (call) =>
+            Effect.suspend(() => {
+              begun = true
+              return next.generate(call)
+            })
+        })
+        const budgeted = yield* Middleware.apply(fake([Effect.never]).model, budget, beginning)
+        let operation = 0
+        const scheduler: Scheduler.Scheduler = {
+          executionMode: "async",
+          shouldYield: () => operation++ === position,
+          makeDispatcher: () => new Scheduler.MixedScheduler("async").makeDispatcher()
+        }
+        const before = (yield* accounts)[0]?.spent.tokens ?? 0
+        const fiber = yield* budgeted
+          .generateText({ prompt: "hi" })
+          .pipe(Effect.provideService(Scheduler.Scheduler, scheduler), Effect.forkChild({ startImmediately: true }))
+        yield* Fiber.interrupt(fiber)
+        const [account] = yield* accounts
+        assert.deepStrictEqual(account?.reserved, BudgetStore.zero)
+        charges.push({ begun, charged: (account?.spent.tokens ?? 0) - before })
+      }
+      assert.isTrue(charges.every(({ begun, charged }) => !begun || charged > 0))
+      // Between the budget and what is below it is one step, of which nobody can say whether it was begun.
+      assert.isAtMost(charges.filter(({ begun, charged }) => !begun && charged > 0).length, 1)
+      assert.isAtLeast(charges.filter(({ begun }) => !begun).length, 10)
+      assert.isAtLeast(charges.filter(({ begun }) => begun).length, 10)
+    }).pipe(
+      Effect.provide(BudgetLedger.layer().pipe(Layer.provide(BudgetStore.layerMemory()))),
+      Budget.withAccounts([{ name: "user" }]),
+      Effect.scoped
+    )
   )
 
   it.effect("fails, retryably, when the store cannot be reached before the call", () =>

@@ -25,30 +25,32 @@ import type * as Scope from "effect/Scope"
 import * as Alarm from "./Alarm.ts"
 import * as Fetch from "./Fetch.ts"
 
+const millisOf = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe()) / 1_000_000
+
 /** A request that is watched. */
 export class Watch {
   readonly #controller = new AbortController()
-  readonly #fiber: Fiber.Fiber<unknown, unknown>
   readonly #clock: Clock.Clock
+  readonly #alarm: Alarm.Setter
   readonly #limit: number
   #last: number
-  #callOff: () => void
+  #callOff: () => void = () => {}
   #finished = false
   #silent = false
 
   /** Begins to watch, by the clock of a fiber, for a silence of `limit` milliseconds. */
   constructor(fiber: Fiber.Fiber<unknown, unknown>, limit: number) {
-    this.#fiber = fiber
     this.#clock = fiber.getRef(Clock.Clock)
+    this.#alarm = Alarm.by(fiber)
     this.#limit = limit
-    this.#last = this.#clock.currentTimeMillisUnsafe()
-    this.#callOff = Alarm.set(fiber, limit, this.#look)
+    this.#last = millisOf(this.#clock)
+    this.#callOff = this.#alarm(limit, this.#look)
   }
 
   readonly #look = (): void => {
-    const rest = this.#last + this.#limit - this.#clock.currentTimeMillisUnsafe()
+    const rest = this.#last + this.#limit - millisOf(this.#clock)
     if (rest > 0) {
-      this.#callOff = Alarm.set(this.#fiber, rest, this.#look)
+      this.#callOff = this.#alarm(Math.ceil(rest), this.#look)
       return
     }
     this.#silent = true
@@ -72,7 +74,7 @@ export class Watch {
 
   /** Something was heard. */
   heard(): void {
-    this.#last = this.#clock.currentTimeMillisUnsafe()
+    this.#last = millisOf(this.#clock)
   }
 
   /** All was heard: there is nothing left to abort. */
@@ -90,12 +92,19 @@ export class Watch {
 
 /** Watches a request while an effect runs. */
 export const during = <A, E, R>(limit: number, use: (watch: Watch) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.withFiber((fiber) => {
-    const watch = new Watch(fiber, limit)
-    return Effect.onExitPrimitive(use(watch), () => {
-      watch.abort()
-      return undefined
-    })
+  Effect.suspend(() => {
+    let watch: Watch | undefined
+    return Effect.onExitPrimitive(
+      // Made when its end is sure to be seen: a fiber may be interrupted between any two steps.
+      Effect.withFiber((fiber) => {
+        watch = new Watch(fiber, limit)
+        return use(watch)
+      }),
+      () => {
+        watch?.abort()
+        return undefined
+      }
+    )
   })
 
 /** Watches a request until the scope closes; then `close` ends it, if something other than {@link Watch.abort} is to be done. */
@@ -123,7 +132,8 @@ export const text = async (response: Response, watch: Watch, maxBytes: number): 
     }
     bytes += piece.byteLength
     if (bytes > maxBytes) {
-      await body.cancel()
+      // Who leaves the watch closes the connection, however long this takes.
+      void body.cancel().catch(() => {})
       return undefined
     }
     read += decoder.decode(piece, { stream: true })

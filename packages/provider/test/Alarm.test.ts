@@ -3,9 +3,10 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as TestClock from "effect/testing/TestClock"
 import * as fc from "fast-check"
+import { AsyncLocalStorage } from "node:async_hooks"
 import * as Alarm from "../src/Alarm.ts"
 
-const set = (millis: number, ring: () => void) => Effect.withFiberSucceed((fiber) => Alarm.set(fiber, millis, ring))
+const set = (millis: number, ring: () => void) => Effect.withFiberSucceed((fiber) => Alarm.by(fiber)(millis, ring))
 
 /** The clock of a test that counts who sleeps by it. */
 const counting = Effect.map(Clock.Clock, (clock) => {
@@ -63,13 +64,13 @@ describe("Alarm", () => {
     Effect.gen(function* () {
       const rung: Array<string> = []
       const later = { callOff: () => {} }
-      const fiber = yield* Effect.fiber
-      Alarm.set(fiber, 1000, () => {
+      const alarm = Alarm.by(yield* Effect.fiber)
+      alarm(1000, () => {
         rung.push("first")
         later.callOff()
-        Alarm.set(fiber, 1000, () => rung.push("again"))
+        alarm(1000, () => rung.push("again"))
       })
-      later.callOff = Alarm.set(fiber, 1000, () => rung.push("called off"))
+      later.callOff = alarm(1000, () => rung.push("called off"))
       yield* TestClock.adjust("1 seconds")
       assert.deepStrictEqual(rung, ["first"])
       yield* TestClock.adjust("1 seconds")
@@ -88,6 +89,74 @@ describe("Alarm", () => {
       assert.deepStrictEqual(sleeping, { now: 1, ever: 1 })
       for (const callOff of all) callOff()
       assert.deepStrictEqual(sleeping, { now: 0, ever: 1 })
+    })
+  )
+
+  it.effect("goes by time that passes, whatever the wall shows", () =>
+    Effect.gen(function* () {
+      const { counted } = yield* counting
+      let wall = 0
+      const clock: Clock.Clock = { ...counted, currentTimeMillisUnsafe: () => wall }
+      const rung: Array<string> = []
+      const alarm = (name: string) =>
+        Effect.provideService(
+          set(1000, () => rung.push(name)),
+          Clock.Clock,
+          clock
+        )
+      yield* alarm("first")
+      yield* TestClock.adjust("900 millis")
+      wall += 3_600_000
+      yield* alarm("second")
+      yield* TestClock.adjust("100 millis")
+      assert.deepStrictEqual(rung, ["first"])
+      wall -= 7_200_000
+      yield* TestClock.adjust("900 millis")
+      assert.deepStrictEqual(rung, ["first", "second"])
+    })
+  )
+
+  it.effect("rings by a clock whose sleeps take no time", () =>
+    Effect.gen(function* () {
+      let rung = 0
+      const { counted } = yield* counting
+      yield* Effect.provideService(
+        set(1000, () => rung++),
+        Clock.Clock,
+        { ...counted, sleep: () => Effect.yieldNow }
+      )
+      yield* Effect.repeat(Effect.yieldNow, { until: () => rung === 1 })
+    })
+  )
+
+  it.effect("that throws leaves others alone, and is no secret", () =>
+    Effect.gen(function* () {
+      const listeners = process.listeners("uncaughtException")
+      process.removeAllListeners("uncaughtException")
+      const thrown = new Promise((resolve) => process.once("uncaughtException", resolve))
+      const rung: Array<string> = []
+      yield* set(77, () => {
+        throw new Error("broken")
+      })
+      yield* set(77, () => rung.push("beside"))
+      yield* TestClock.adjust("77 millis")
+      yield* set(77, () => rung.push("after"))
+      yield* TestClock.adjust("77 millis")
+      assert.strictEqual(String(yield* Effect.promise(() => thrown)), "Error: broken")
+      for (const listener of listeners) process.on("uncaughtException", listener)
+      assert.deepStrictEqual(rung, ["beside", "after"])
+    })
+  )
+
+  it.effect("keeps nothing of who set it, or set the first", () =>
+    Effect.gen(function* () {
+      const storage = new AsyncLocalStorage<string>()
+      const heard: Array<unknown> = []
+      const alarm = Alarm.by(yield* Effect.fiber)
+      storage.run("first", () => alarm(1000, () => heard.push(storage.getStore())))
+      storage.run("second", () => alarm(1000, () => heard.push(storage.getStore())))
+      yield* TestClock.adjust("1 seconds")
+      assert.deepStrictEqual(heard, [undefined, undefined])
     })
   )
 
@@ -125,7 +194,7 @@ describe("Alarm", () => {
               )
               if (callOff !== undefined) due.push({ at: now + callOff, callOff: off })
               if (callOff === 0) off()
-              if (millis === 0 || callOff === undefined || callOff >= millis) expected.push(`${index} at ${at}`)
+              if (callOff === undefined || (callOff >= millis && callOff > 0)) expected.push(`${index} at ${at}`)
             }
             yield* pass(now + 60)
             assert.deepStrictEqual(rung.toSorted(), expected.toSorted())

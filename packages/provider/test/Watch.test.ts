@@ -1,7 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
 import * as Watch from "../src/Watch.ts"
@@ -85,6 +87,58 @@ describe("Watch", () => {
           [true, false, false]
         ]
       )
+    })
+  )
+
+  it.effect("goes on by its clock when the fiber that began it is over", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const watch = yield* Fiber.join(yield* Effect.forkChild(Scope.provide(Watch.scoped(1000), scope)))
+      yield* TestClock.adjust("500 millis")
+      watch.heard()
+      yield* TestClock.adjust("999 millis")
+      assert.isFalse(watch.isSilent)
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual([watch.isSilent, watch.signal.aborted], [true, true])
+    })
+  )
+
+  it.effect("finds no time at all to be silent", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(Watch.during(0, request))
+      assert.strictEqual(error, "silent")
+    })
+  )
+
+  it.effect("leaves no alarm, wherever a fiber is interrupted", () =>
+    Effect.gen(function* () {
+      const clock = yield* Clock.Clock
+      for (let position = 0; position < 12; position++) {
+        let sleeping = 0
+        let operation = 0
+        const scheduler: Scheduler.Scheduler = {
+          executionMode: "async",
+          shouldYield: () => operation++ === position,
+          makeDispatcher: () => new Scheduler.MixedScheduler("async").makeDispatcher()
+        }
+        const counted: Clock.Clock = {
+          ...clock,
+          sleep: () =>
+            Effect.callback(() => {
+              sleeping++
+              return Effect.sync(() => void sleeping--)
+            })
+        }
+        const fiber = yield* Watch.during(1000, request).pipe(
+          Effect.provideService(Clock.Clock, counted),
+          Effect.provideService(Scheduler.Scheduler, scheduler),
+          Effect.forkChild({ startImmediately: true })
+        )
+        yield* Fiber.interrupt(fiber)
+        // The sleeper may have yielded too.
+        yield* Effect.repeat(Effect.yieldNow, { times: 3 })
+        assert.strictEqual(sleeping, 0, `at operation ${position}`)
+      }
     })
   )
 

@@ -22,7 +22,7 @@ export const bounded = <A, E, R, E2>(
       const exit = fiber.pollUnsafe()
       if (exit !== undefined) return resume(exit)
       let late = false
-      const callOff = Alarm.set(caller, millis, () => {
+      const callOff = Alarm.by(caller)(millis, () => {
         late = true
         fiber.interruptUnsafe()
       })

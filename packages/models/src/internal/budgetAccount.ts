@@ -66,7 +66,7 @@ export const Accounts = Context.Reference<ReadonlyArray<Account>>("selvage/model
 })
 
 /** Accounts that a call is charged to already by a budget further out, and which are no matter of one further in. */
-export interface Charged {
+interface Charged {
   /** That of the call: what else is asked on the way down has its own. */
   readonly span: unknown
   readonly ledger: unknown

@@ -65,16 +65,17 @@ export const make = (rules: Rules): Effect.Effect<Circuit, never, CircuitBreaker
     const openingFor = openings(rules)
     const openFor = (
       outcome: CircuitBreaker.Outcome,
-      { consecutiveOpenings }: CircuitBreaker.Admission
+      { consecutiveOpenings, probe }: CircuitBreaker.Admission
     ): Effect.Effect<Duration.Duration> => {
+      // Only a failure opens a circuit, or by a rate the success that makes the calls enough.
+      const mayOpen =
+        outcome._tag === "Failure" || (outcome._tag === "Success" && !probe && rules.tripPolicy._tag === "Rate")
+      if (!mayOpen) return noTime
       const asked = outcome._tag === "Failure" ? outcome.retryAfter : undefined
       return Effect.map(openingFor(consecutiveOpenings + 1), (wait) =>
         asked === undefined ? wait : Duration.max(wait, Duration.min(asked, longest))
       )
     }
-    // Only a failure opens a circuit, or by a rate the success that makes the calls enough.
-    const mayOpen = ({ _tag }: CircuitBreaker.Outcome): boolean =>
-      _tag === "Failure" || (_tag === "Success" && rules.tripPolicy._tag === "Rate")
 
     const record = (
       key: string,
@@ -82,7 +83,7 @@ export const make = (rules: Rules): Effect.Effect<Circuit, never, CircuitBreaker
       outcome: CircuitBreaker.Outcome
     ): Effect.Effect<void> =>
       Effect.catch(
-        Effect.flatMapEager(mayOpen(outcome) ? openFor(outcome, admission) : noTime, (openFor) =>
+        Effect.flatMapEager(openFor(outcome, admission), (openFor) =>
           store.record({
             key,
             generation: admission.generation,

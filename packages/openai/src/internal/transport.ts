@@ -51,7 +51,7 @@ const attempt = <A>(
   )
 
 /** Nothing is sent when there is no key to send. */
-export const noKey = (context: Errors.RequestContext): Effect.Effect<never, AiError> =>
+const noKey = (context: Errors.RequestContext): Effect.Effect<never, AiError> =>
   Effect.fail(
     Errors.make(
       context,
