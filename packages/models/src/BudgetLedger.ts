@@ -427,6 +427,7 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
       })
     )
 
+  // Who waits looks whether there is room now.
   const wake = (): Effect.Effect<void> => (waiting === 0 ? Effect.void : Effect.asVoid(freed.release))
 
   const settled = (

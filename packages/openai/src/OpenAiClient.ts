@@ -107,13 +107,12 @@ export const make = (options: Options): Service => {
   const apiKey = trimmed(options.apiKey ?? Redacted.make(""))
   const hasValue = Redacted.value(apiKey).length > 0
   const timeout = Duration.fromInputUnsafe(options.timeout ?? Duration.minutes(10))
-  const own = Fetch.make({ silence: Duration.toMillis(timeout) + patience })
-  const { fetch: theirs } = options
-  // A copy that nobody reads is most of what headers cost.
+  const { fetch } = options
+  // Whoever brings a `fetch` is given the standard's headers; ours takes them as a record, which is a copy less.
   const send: typeof globalThis.fetch =
-    theirs === undefined
-      ? own
-      : (input, init) => theirs(input, { ...init, headers: new globalThis.Headers(init?.headers) })
+    fetch === undefined
+      ? Fetch.make({ silence: Duration.toMillis(timeout) + patience })
+      : (input, init) => fetch(input, { ...init, headers: new globalThis.Headers(init?.headers) })
   const secretHeaders: Array<readonly [string, Redacted.Redacted]> = []
   const plainHeaders: Record<string, string> = {}
   for (const [name, value] of Object.entries(options.headers ?? {})) {

@@ -93,9 +93,9 @@ const surroundings = (context: Context.Context<never>, { ids }: Made, span: Span
   const parent = Context.get(context, CurrentStackFrame)
   const inSpan = Context.add(context, ParentSpan, span)
   const framed = Context.add(inSpan, CurrentStackFrame, { name: span.name, stack: noStack, parent })
-  return Context.getOrUndefined(context, IdGenerator) === ids
-    ? (framed as never)
-    : Context.add(framed, IdGenerator, ids)
+  // Around a call are two models, of which the inner one has the ids of the outer one: they are in there, which no type says.
+  const isKnown = Context.getOrUndefined(context, IdGenerator) === ids
+  return isKnown ? (framed as never) : Context.add(framed, IdGenerator, ids)
 }
 
 const generate = (made: Made, request: LanguageModel.ProviderOptions, span: Span) =>
