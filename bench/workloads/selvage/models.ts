@@ -1,4 +1,4 @@
-/** Calls of a model through all that stands around it: budget, deadline, fallback, breaker, retry, timeouts, adapter. */
+/** Calls of a model through what stands around it in an application: budget, deadline, breaker, retry, timeouts, adapter. */
 import { AnthropicClient, AnthropicLanguageModel } from "@selvage/anthropic"
 import { Budget, BudgetLedger, BudgetStore, Middleware, ModelPolicy } from "@selvage/models"
 import { OpenAiClient, OpenAiLanguageModel } from "@selvage/openai"

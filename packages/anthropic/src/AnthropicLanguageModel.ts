@@ -197,6 +197,7 @@ export const make = Effect.fnUntraced(function* (
 ): Effect.fn.Return<LanguageModel.LanguageModel, never, AnthropicClient> {
   const source: Source = { client: yield* AnthropicClient, model, threads: Threads.make() }
   return yield* Provider.make({
+    settings: { ...model, baseUrl: source.client.sdk.baseURL },
     codecTransformer: toCodecAnthropic,
     generateText: (options) =>
       Effect.withFiber((fiber) =>

@@ -26,8 +26,9 @@ import * as Layer from "effect/Layer"
 import type * as Schema from "effect/Schema"
 import { AnthropicClient } from "./AnthropicClient.ts"
 import { current, type Options } from "./internal/config.ts"
-import { attempt, decoder, endpoint, type RequestContext } from "./internal/errors.ts"
+import { decoder, endpoint, type RequestContext } from "./internal/errors.ts"
 import * as Request from "./internal/request.ts"
+import * as Transport from "./internal/transport.ts"
 import * as Wire from "./internal/wire.ts"
 
 /** The call to count. */
@@ -72,7 +73,7 @@ export const make = Effect.fnUntraced(function* (model: Options): Effect.fn.Retu
   const count = Effect.fnUntraced(function* (options: CountOptions) {
     const config = yield* Effect.withFiberSucceed((fiber) => current(fiber, model))
     const { body, headers } = Request.counting(yield* Request.make(callOf(options), model.model, config))
-    const data = yield* attempt((signal) => client.sdk.post<unknown>(path, { body, headers, signal }), context)
+    const { data } = yield* Transport.whole({ client, path, body, headers, context })
     return (yield* decodeCount(data, context)).input_tokens
   })
   return AnthropicTokens.of({

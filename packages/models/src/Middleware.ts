@@ -235,10 +235,14 @@ export const apply = (
   ...middlewares: ReadonlyArray<Middleware>
 ): Effect.Effect<LanguageModel.LanguageModel> => Effect.suspend(() => fromNext(compose(...middlewares)(toNext(model))))
 
-/** Says what a model is, for what is around it: prices, breakers and limits go by the name. */
+/** Says what a model is, for what is around it: prices, breakers and limits go by the name. Settings are added to those that are known. */
 export const named =
   (subject: Partial<Subject>): Middleware =>
-  (next) => ({ ...next, subject: { ...next.subject, ...subject } })
+  (next) => {
+    const { settings = [] } = next.subject
+    const all = [...settings, ...(subject.settings ?? [])]
+    return { ...next, subject: { ...next.subject, ...subject, ...(all.length === 0 ? {} : { settings: all }) } }
+  }
 
 // The names that `effect/ai/Model` puts beside a model.
 const nameFromContext = Effect.gen(function* () {

@@ -190,7 +190,7 @@ const unpriced = (plan: Plan, role: string, prices: Prices.Table): ReadonlyArray
         .map((choice) => ({
           what: `the role has a budget in dollars, and the price of "${nameOf(choice)}" is not known`,
           where: `budget of the role ${role}`,
-          fix: `add the price (${Prices.variable}), set the budget in tokens, or choose another model`
+          fix: `add the price (${Prices.variable}, with Prices.layerConfig below the roles), set the budget in tokens, or choose another model`
         }))
 
 const planRole = Effect.fnUntraced(function* (role: string, sources: Sources) {

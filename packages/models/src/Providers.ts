@@ -34,9 +34,9 @@ export interface Provider {
   ) => Layer.Layer<LanguageModel.LanguageModel, Config.ConfigError>
   /** The options that only this provider's models have. Without it they have none. */
   readonly options?: Schema.ConstraintCodec<unknown, unknown, never, unknown> | undefined
-  /** What in the portable options its models cannot do. */
+  /** What in the options its models cannot do, by the portable ones and their own together. */
   readonly impossible?:
-    | ((model: string, portable: ModelConfig.Portable) => ReadonlyArray<Pick<Finding, "what" | "fix">>)
+    | ((model: string, portable: ModelConfig.Portable, own: unknown) => ReadonlyArray<Pick<Finding, "what" | "fix">>)
     | undefined
   /** The provider is one model: it is chosen by its name alone. */
   readonly takesNoModel?: boolean | undefined
@@ -59,24 +59,32 @@ export interface Provider {
 /** A provider whose models have options of their own. */
 export const withOptions = <Own, Encoded, EncodingServices>(
   options: Schema.ConstraintCodec<Own, Encoded, never, EncodingServices>,
-  provider: Omit<Provider, "layer" | "options" | "keyOf" | "address" | "check"> & {
+  provider: Omit<Provider, "layer" | "options" | "impossible" | "keyOf" | "address" | "check"> & {
     readonly layer: (
       model: string,
       portable: ModelConfig.Portable,
       own: Partial<Own>
     ) => Layer.Layer<LanguageModel.LanguageModel, Config.ConfigError>
+    readonly impossible?: (
+      model: string,
+      portable: ModelConfig.Portable,
+      own: Partial<Own>
+    ) => ReadonlyArray<Pick<Finding, "what" | "fix">>
     readonly keyOf?: (own: Partial<Own>) => Effect.Effect<string | undefined, Config.ConfigError>
     readonly address?: (own: Partial<Own>) => string | undefined
     readonly check?: (own: Partial<Own>) => Effect.Effect<ReadonlyArray<Finding>, Config.ConfigError>
   }
 ): Provider => {
-  const { address, check, keyOf, layer, ...rest } = provider
+  const { address, check, impossible, keyOf, layer, ...rest } = provider
   // Decoded with `options` by whoever calls these, or absent.
   const typed = (own: unknown) => (own ?? {}) as Partial<Own>
   return {
     ...rest,
     options: options as unknown as NonNullable<Provider["options"]>,
     layer: (model, portable, own) => layer(model, portable, typed(own)),
+    ...(impossible === undefined
+      ? {}
+      : { impossible: (model, portable, own) => impossible(model, portable, typed(own)) }),
     ...(keyOf === undefined ? {} : { keyOf: (own) => keyOf(typed(own)) }),
     ...(address === undefined ? {} : { address: (own) => address(typed(own)) }),
     ...(check === undefined ? {} : { check: (own) => check(typed(own)) })
@@ -133,7 +141,10 @@ export const AnthropicOptions = Schema.Struct({
   thinking: Schema.optionalKey(
     Schema.Union([
       Schema.Struct({ type: Schema.Literal("adaptive") }),
-      Schema.Struct({ type: Schema.Literal("enabled"), budgetTokens: Tokens }),
+      Schema.Struct({
+        type: Schema.Literal("enabled"),
+        budgetTokens: Schema.Int.check(Schema.isGreaterThanOrEqualTo(1024))
+      }),
       Schema.Struct({ type: Schema.Literal("disabled") })
     ])
   ),
@@ -152,15 +163,35 @@ export const anthropic: Provider = withOptions(AnthropicOptions, {
   name: "anthropic",
   keyVariable: "ANTHROPIC_API_KEY",
   defaultModel: "claude-sonnet-5-5",
-  impossible: (model, { temperature }) =>
-    temperature !== undefined && temperature > 1
-      ? [
-          {
-            what: `the temperature ${temperature} is beyond what "${model}" of Anthropic knows, 0 to 1`,
-            fix: "set it to 1 or less, or only for the models of another provider"
-          }
-        ]
-      : [],
+  impossible: (model, { maxOutputTokens, temperature }, { thinking }) => {
+    const budget = thinking?.type === "enabled" ? thinking.budgetTokens : undefined
+    return [
+      ...(temperature !== undefined && temperature > 1
+        ? [
+            {
+              what: `the temperature ${temperature} is beyond what "${model}" of Anthropic knows, 0 to 1`,
+              fix: "set it to 1 or less, or only for the models of another provider"
+            }
+          ]
+        : []),
+      ...(budget !== undefined && temperature !== undefined && temperature < 1
+        ? [
+            {
+              what: `the temperature ${temperature} does not go with thinking of "${model}"`,
+              fix: "remove the temperature, or thinking"
+            }
+          ]
+        : []),
+      ...(budget !== undefined && maxOutputTokens !== undefined && budget >= maxOutputTokens
+        ? [
+            {
+              what: `thinking may take ${budget} tokens, and with the answer no more than ${maxOutputTokens}`,
+              fix: "set maxOutputTokens above budgetTokens"
+            }
+          ]
+        : [])
+    ]
+  },
   keyOf: ({ keyVariable = "ANTHROPIC_API_KEY" }) => Effect.succeed(keyVariable),
   address: hostOf,
   check: () => addressVariable("ANTHROPIC_BASE_URL", "https://gateway.example.com"),
@@ -240,6 +271,27 @@ export const OpenAiOptions = Schema.Struct({
   stop: Schema.optionalKey(Schema.Array(Schema.String))
 })
 
+const onlyOf = {
+  chat: ["compatibility", "seed", "stop"],
+  responses: ["reasoningSummary", "maxToolCalls"]
+} as const satisfies Record<typeof Api.Type, ReadonlyArray<keyof typeof OpenAiOptions.Type>>
+
+// A call with them would be refused.
+const foreignTo = (speaks: typeof Api.Type, own: typeof OpenAiOptions.Type): ReadonlyArray<Finding> => {
+  const other = speaks === "chat" ? "responses" : "chat"
+  return onlyOf[other].flatMap((name) =>
+    own[name] === undefined
+      ? []
+      : [
+          {
+            what: `${name} is not there in ${speaks === "chat" ? "Chat Completions" : "the Responses API"}`,
+            where: `options.openai.${name}`,
+            fix: `set api to "${other}", or remove it`
+          }
+        ]
+  )
+}
+
 /**
  * OpenAI and servers that speak its protocol, by its official SDK, which is loaded when a model is made.
  * `OPENAI_API_KEY`, `OPENAI_BASE_URL`, `SELVAGE_OPENAI_API` (`responses`, the default, or `chat`), and
@@ -252,19 +304,23 @@ export const openai: Provider = withOptions(OpenAiOptions, {
   keyOf: ({ auth: named, keyVariable = "OPENAI_API_KEY" }) =>
     Effect.map(auth.value, (set) => ((named ?? set) === "none" ? undefined : keyVariable)),
   address: hostOf,
-  check: ({ api: named, compatibility }) =>
+  check: (own) =>
     Effect.gen(function* () {
-      const speaks = named ?? (yield* api.value) ?? "responses"
+      const speaks = own.api ?? (yield* api.value) ?? "responses"
+      const sends = own.auth ?? (yield* auth.value)
+      const address =
+        own.baseUrl ?? Option.getOrUndefined(yield* Config.option(Config.NonEmptyString("OPENAI_BASE_URL")))
       return [
         ...(yield* api.check),
         ...(yield* auth.check),
         ...(yield* addressVariable("OPENAI_BASE_URL", "http://localhost:11434/v1, with its version")),
-        ...(compatibility !== undefined && speaks !== "chat"
+        ...foreignTo(speaks, own),
+        ...(sends === "api-key" && address === undefined
           ? [
               {
-                what: "compatibility has no effect with the Responses API",
-                where: "options.openai.compatibility",
-                fix: 'set api to "chat", or remove it'
+                what: 'auth "api-key" is how Azure takes its key, and the key would go to OpenAI',
+                where: own.auth === undefined ? "SELVAGE_OPENAI_AUTH" : "options.openai.auth",
+                fix: "set OPENAI_BASE_URL or baseUrl to the address of the resource, or remove it"
               }
             ]
           : [])

@@ -9,7 +9,7 @@
  * **What is cached.** A cache stands below the tools, so no handler runs or is spared by it. A call is cached if
  *
  * 1. none of its tools is executed by the provider: what a web search finds is not determined by the call;
- * 2. no temperature above 0 is set for it (per call, or in `settings`), unless `sampled` is true. A call that sets no
+ * 2. no temperature above 0 is set for it (per call, for the model, or in `settings`), unless `sampled` is true. A call that sets no
  *    temperature is cached: who puts a cache around a model wants the same answer again;
  * 3. the answer came to its end (`stop` or `tool-calls`), holds no error, and is no larger than `maxBytes`.
  *
@@ -41,8 +41,9 @@
  *
  * **Gotchas**
  *
- * - Settings that a model was made with are part of a call where they are known: those of configuration are (`Models`).
- *   Name others in `settings` where models with the same name and different settings share a store.
+ * - Settings that a model was made with are part of a call where they are known: those of configuration are (`Models`), and
+ *   those of models by `Provider.make`, as all adapters of this house are. Name others in `settings` where models with the same
+ *   name and different settings share a store.
  * - A model that nobody named (`Middleware.named`, `Models`) is cached in memory only.
  * - Who waits for an equal call shares its failure, and asks for itself if that call is interrupted, takes longer than
  *   `maxWait`, or ends in an answer that is not cached. Who waits for a stream gets it when it has ended.

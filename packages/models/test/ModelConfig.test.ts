@@ -229,8 +229,39 @@ describe("configuration of roles", () => {
           )
         )
         assert.deepStrictEqual(yield* of({ ...local, api: "responses" }), [
-          "smart: options.openai.compatibility :: compatibility has no effect with the Responses API"
+          "smart: options.openai.compatibility :: compatibility is not there in the Responses API"
         ])
+        assert.deepStrictEqual(yield* of({ ...local, maxToolCalls: 3 }), [
+          "smart: options.openai.maxToolCalls :: maxToolCalls is not there in Chat Completions"
+        ])
+        assert.deepStrictEqual(yield* of({ seed: 1, stop: ["."] }, { OPENAI_API_KEY: "k" }), [
+          "smart: options.openai.seed :: seed is not there in the Responses API",
+          "smart: options.openai.stop :: stop is not there in the Responses API"
+        ])
+        const azure = 'auth "api-key" is how Azure takes its key, and the key would go to OpenAI'
+        assert.deepStrictEqual(yield* of({ auth: "api-key" }, { OPENAI_API_KEY: "k" }), [
+          `smart: options.openai.auth :: ${azure}`
+        ])
+        assert.deepStrictEqual(yield* of({}, { OPENAI_API_KEY: "k", SELVAGE_OPENAI_AUTH: "api-key" }), [
+          `SELVAGE_OPENAI_AUTH :: ${azure}`
+        ])
+        assert.deepStrictEqual(
+          yield* findings({
+            ANTHROPIC_API_KEY: "k",
+            SELVAGE_MODEL_SMART: JSON.stringify({
+              model: "anthropic:claude-sonnet-5-5",
+              options: {
+                temperature: 0.5,
+                maxOutputTokens: 2_000,
+                anthropic: { thinking: { type: "enabled", budgetTokens: 10_000 } }
+              }
+            })
+          }),
+          [
+            'SELVAGE_MODEL_SMART: options :: the temperature 0.5 does not go with thinking of "claude-sonnet-5-5"',
+            "SELVAGE_MODEL_SMART: options :: thinking may take 10000 tokens, and with the answer no more than 2000"
+          ]
+        )
         assert.deepStrictEqual(yield* of({ ...local, baseUrl: "localhost:1" }), [
           "SELVAGE_MODEL_SMART: options.openai.baseUrl :: expected an http or https URL, such as http://localhost:11434/v1"
         ])

@@ -12,7 +12,8 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
-import { ModelPolicy, Models, Refusal } from "../src/index.ts"
+import { OpenAiClient, OpenAiLanguageModel } from "@selvage/openai"
+import { ModelPolicy, Models, Refusal, ResponseCache } from "../src/index.ts"
 
 type Handler = (response: ServerResponse, body: string, request: IncomingMessage) => void
 
@@ -276,5 +277,34 @@ describe("roles over HTTP", () => {
       assert.deepStrictEqual(yield* Effect.provide(Effect.all([ask, ask]), layer), ["up", "up"])
       assert.deepStrictEqual([down.requests.length, up.requests.length], [1, 2])
     }).pipe(Effect.scoped)
+  )
+})
+
+describe("a cache over adapters that were made in code", () => {
+  it.effect(
+    "keeps apart models of one name with other settings, at other addresses, and caches none that is to vary",
+    () =>
+      Effect.gen(function* () {
+        const first = yield* serve([completion({ role: "assistant", content: "first" }, "stop")])
+        const second = yield* serve([completion({ role: "assistant", content: "second" }, "stop")])
+        const asking = (url: string, config: OpenAiLanguageModel.Config) =>
+          Effect.map(LanguageModel.generateText({ prompt: "hi" }), ({ text }) => text).pipe(
+            Effect.provide(
+              ResponseCache.layer.pipe(
+                Layer.provide(OpenAiLanguageModel.model("gpt-4.1", { api: "chat", config })),
+                Layer.provide(OpenAiClient.layer({ auth: "none", baseUrl: `${url}/v1` }))
+              )
+            )
+          )
+        yield* Effect.gen(function* () {
+          for (let time = 0; time < 2; time++) {
+            assert.strictEqual(yield* asking(first.url, { verbosity: "low" }), "first")
+            assert.strictEqual(yield* asking(first.url, { verbosity: "high" }), "first")
+            assert.strictEqual(yield* asking(second.url, { verbosity: "low" }), "second")
+            assert.strictEqual(yield* asking(second.url, { temperature: 1 }), "second")
+          }
+        }).pipe(Effect.provide(ResponseCache.layerMemory()))
+        assert.deepStrictEqual([first.requests.length, second.requests.length], [2, 3])
+      }).pipe(Effect.scoped)
   )
 })

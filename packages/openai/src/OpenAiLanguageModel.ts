@@ -188,6 +188,7 @@ export const make = Effect.fnUntraced(function* (
   })
 
   return yield* Provider.make({
+    settings: { model, api, baseUrl: client.sdk.baseURL, config: options.config, compatibility },
     codecTransformer: toCodecOpenAI,
     supportsSystemMessagesInHistory: Effect.succeed(true),
     generateText: (request) =>

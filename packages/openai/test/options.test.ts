@@ -159,6 +159,65 @@ describe("options of a request", () => {
       assert.strictEqual(server.received.length, 0)
     })
   )
+
+  const only: Record<OpenAiLanguageModel.Api, OpenAiLanguageModel.Config> = {
+    responses: {
+      reasoningSummary: "auto",
+      reasoningContext: "all_turns",
+      maxToolCalls: 2,
+      previousResponseId: "resp_9",
+      conversation: "conv_1"
+    },
+    chat: { seed: 7, stop: ["END"], frequencyPenalty: 0.5, presencePenalty: 0 }
+  }
+  const names = { responses: "the Responses API", chat: "Chat Completions" }
+
+  for (const api of apis) {
+    const other = api === "chat" ? "responses" : "chat"
+
+    it.effect(`that only ${other} has are refused over ${api} before anything is sent, each by its name`, () =>
+      Effect.gen(function* () {
+        const server = yield* receiving(text(api, "ok"))
+        const model = modelAt(server.url, { api })
+        for (const [name, value] of Object.entries(only[other])) {
+          const given = OpenAiLanguageModel.withConfig({ temperature: 0, store: false, [name]: value })
+          const errors = [
+            yield* Effect.flip(LanguageModel.generateText({ prompt: "hello" }).pipe(given, Effect.provide(model))),
+            yield* Effect.flip(
+              LanguageModel.streamText({ prompt: "hello" }).pipe(Stream.runDrain, given, Effect.provide(model))
+            )
+          ]
+          for (const error of errors) {
+            assert.strictEqual(error.reason._tag, "InvalidUserInputError")
+            assert.include(error.message, `${name}: only ${names[other]} has it`)
+          }
+        }
+        assert.strictEqual(server.received.length, 0)
+      })
+    )
+
+    it.effect(`that only ${other} has are named together over ${api}`, () =>
+      Effect.gen(function* () {
+        const error = yield* Effect.flip(
+          LanguageModel.generateText({ prompt: "hello" }).pipe(
+            Effect.provide(modelAt("http://127.0.0.1:1/v1", { api, config: only[other] }))
+          )
+        )
+        assert.include(error.message, `${Object.keys(only[other]).join(", ")}: only ${names[other]} has them`)
+      })
+    )
+
+    it.effect(`that ${api} has, and those that hold undefined, are not refused`, () =>
+      Effect.gen(function* () {
+        const server = yield* receiving(text(api, "ok"))
+        const absent = Object.fromEntries(Object.keys(only[other]).map((name) => [name, undefined]))
+        yield* LanguageModel.generateText({ prompt: "hello" }).pipe(
+          Effect.provide(modelAt(server.url, { api, config: { ...only[api], ...absent } }))
+        )
+        assert.strictEqual(server.received.length, 1)
+      })
+    )
+  }
 })
 
 describe("continuing a stored response", () => {
@@ -325,6 +384,22 @@ describe("counting tokens", () => {
         "text",
         "tool_choice",
         "tools"
+      ])
+    })
+  )
+
+  it.effect("ignores options that do not change the count, also those of Chat Completions", () =>
+    Effect.gen(function* () {
+      const server = yield* receiving({ object: "response.input_tokens", input_tokens: 42 })
+      yield* OpenAiLanguageModel.countTokens({
+        model: "gpt-5.1",
+        prompt: "hello",
+        config: { seed: 7, stop: ["END"], temperature: 0, previousResponseId: "resp_9" }
+      }).pipe(Effect.provide(client(server.url)))
+      assert.deepStrictEqual(Object.keys(server.received[0]?.body ?? {}).toSorted(), [
+        "input",
+        "model",
+        "previous_response_id"
       ])
     })
   )

@@ -36,7 +36,10 @@ import type * as Stream from "effect/Stream"
 import { simply } from "./internal/simply.ts"
 
 /** What a provider gives: one request each, from options that are prepared to parts in their encoded form. */
-export type Provider = Parameters<typeof LanguageModel.make>[0]
+export type Provider = Parameters<typeof LanguageModel.make>[0] & {
+  /** What it was made with, as far as it shapes an answer: data, such as a temperature or an address. For caches, which tell models apart by it. */
+  readonly settings?: unknown
+}
 
 /** One request as middleware makes it: text is asked for, tools are declared and not run. */
 export interface Request extends Pick<LanguageModel.ProviderOptions, "prompt" | "tools" | "toolChoice"> {
@@ -50,6 +53,8 @@ export interface Request extends Pick<LanguageModel.ProviderOptions, "prompt" | 
  * business of the model that is built on it.
  */
 export interface Direct {
+  /** Those of the provider. */
+  readonly settings: unknown
   /**
    * Whether a call may go this way where it is made: not one that continues a response (`ResponseIdTracker`), nor one whose answer
    * a `CurrentSpanTransformer` reads.

@@ -295,9 +295,9 @@ class Thrown {
 export const fromThrown = (cause: unknown, context: RequestContext): Effect.Effect<never, AiError.AiErrorReason> =>
   Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.fail(reasonOf(cause, context, now)))
 
-/** Runs a promise of the SDK's and maps whatever it throws to a reason. Interruption aborts the signal. */
+/** Runs a promise of the SDK's and maps whatever it throws to a reason. */
 export const attempt = <A>(
-  run: (signal: AbortSignal) => PromiseLike<A>,
+  run: () => PromiseLike<A>,
   context: RequestContext
 ): Effect.Effect<A, AiError.AiErrorReason> =>
   Effect.tryPromise({ try: run, catch: (cause) => new Thrown(cause) }).pipe(

@@ -193,8 +193,10 @@ export const bottom = (model: LanguageModel.LanguageModel): Next => {
   // An object is in a form that the model's codec knows, and what a provider's own tool gave in one that the tool knows.
   const goes = (call: Call, context: Context.Context<never>): boolean =>
     call.object === undefined && !call.tools.some(Tool.isProviderDefined) && direct.isOpen(context)
+  const { settings } = direct
   return {
     ...whole,
+    subject: { ...whole.subject, ...(settings === undefined ? {} : { settings: [settings] }) },
     generate: (call) =>
       Effect.contextWith((context: Context.Context<never>) =>
         goes(call, context)

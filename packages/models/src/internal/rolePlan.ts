@@ -165,9 +165,6 @@ const choose = (
     const { provider } = parsed
     const { portable, rest } = split({ ...options, ...written.options })
     const applied = provider.local === true ? {} : portable
-    for (const found of provider.impossible?.(parsed.model, applied) ?? []) {
-      findings.push({ ...found, where: where(written.options === undefined ? "options" : `${at}.options`) })
-    }
     const own = rest[provider.name]
     const holder = Object.hasOwn(written.options ?? {}, provider.name) ? `${at}.options` : "options"
     const decoded =
@@ -175,6 +172,10 @@ const choose = (
         ? Result.succeed(undefined)
         : decode(provider.options, own, (path) => where(pathText([holder, provider.name, ...path])))
     if (Result.isFailure(decoded)) findings.push(...decoded.failure)
+    const known = Result.getOrElse(decoded, () => undefined)
+    for (const found of provider.impossible?.(parsed.model, applied, known) ?? []) {
+      findings.push({ ...found, where: where(written.options === undefined ? "options" : `${at}.options`) })
+    }
     choices.push({
       ...parsed,
       portable: applied,

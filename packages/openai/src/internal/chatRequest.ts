@@ -6,6 +6,7 @@ import * as AiError from "effect/ai/AiError"
 import type * as LanguageModel from "effect/ai/LanguageModel"
 import * as Prompt from "effect/ai/Prompt"
 import * as Effect from "effect/Effect"
+import * as Apis from "./apis.ts"
 import * as Content from "./content.ts"
 import * as Errors from "./errors.ts"
 import * as Options from "./options.ts"
@@ -218,6 +219,7 @@ export const make = Effect.fnUntracedEager(function* (
   tools: Tools.Prepared,
   context: Errors.RequestContext
 ): Effect.fn.Return<Body, AiError.AiError> {
+  yield* Apis.refuseForeign("chat", config, context)
   const strict = compatibility.strict !== false
   let format: Body["response_format"]
   if (request.responseFormat.type === "json") {

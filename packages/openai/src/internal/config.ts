@@ -2,7 +2,10 @@
  * The settings of a request, shared by both APIs.
  */
 
-/** See `OpenAiLanguageModel.Config`, which re-exports this. */
+/**
+ * See `OpenAiLanguageModel.Config`, which re-exports this. A call with an option that only the other API has fails with
+ * `InvalidUserInputError` before anything is sent.
+ */
 export interface Config {
   /** Sampling temperature, 0 to 2. Reasoning models reject it. */
   readonly temperature?: number | undefined

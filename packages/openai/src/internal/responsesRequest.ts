@@ -6,6 +6,7 @@ import type * as AiError from "effect/ai/AiError"
 import type * as LanguageModel from "effect/ai/LanguageModel"
 import type * as Prompt from "effect/ai/Prompt"
 import * as Effect from "effect/Effect"
+import * as Apis from "./apis.ts"
 import * as Content from "./content.ts"
 import type { RequestContext } from "./errors.ts"
 import * as Hosted from "./hosted.ts"
@@ -181,8 +182,7 @@ const wireTools = (tools: Tools.Prepared): Array<OpenAI.Responses.Tool> => [
   ...tools.hosted.map((tool) => tool.wire)
 ]
 
-/** The body of a request, without `stream`. */
-export const make = Effect.fnUntracedEager(function* (
+const bodyOf = Effect.fnUntracedEager(function* (
   model: string,
   config: Config,
   request: Request,
@@ -241,7 +241,19 @@ export const make = Effect.fnUntracedEager(function* (
   }
 })
 
-/** The body of a request that only counts. */
+/** The body of a request, without `stream`. */
+export const make = (
+  model: string,
+  config: Config,
+  request: Request,
+  tools: Tools.Prepared,
+  context: RequestContext
+): Effect.Effect<Body, AiError.AiError> =>
+  Effect.flatMapEager(Apis.refuseForeign("responses", config, context), () =>
+    bodyOf(model, config, request, tools, context)
+  )
+
+/** The body of a request that only counts. Options that do not change the count are left out, whichever API they are for. */
 export const makeCount = Effect.fnUntracedEager(function* (
   model: string,
   config: Config,
@@ -249,7 +261,7 @@ export const makeCount = Effect.fnUntracedEager(function* (
   tools: Tools.Prepared,
   context: RequestContext
 ): Effect.fn.Return<OpenAI.Responses.InputTokenCountParams, AiError.AiError> {
-  const body = yield* make(model, config, request, tools, context)
+  const body = yield* bodyOf(model, config, request, tools, context)
   return compact({
     model,
     input: body.input,

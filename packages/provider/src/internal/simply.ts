@@ -110,6 +110,7 @@ const choiceOf = ({ toolChoice, tools }: Request): Pick<Options, "toolChoice"> =
   tools.length === 0 ? {} : { toolChoice }
 
 const direct = (made: Made): Direct => ({
+  settings: made.provider.settings,
   isOpen: (context) => !tracks(context) && Option.isNone(transformerIn(context, made)),
   generateText: (request) =>
     Effect.useSpan("LanguageModel.generateText", client, (span) => {
