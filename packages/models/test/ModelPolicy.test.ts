@@ -629,6 +629,65 @@ describe("ModelPolicy", () => {
       )
     }
 
+    for (const [provider, headers] of Object.entries({
+      OpenAI: {
+        "x-ratelimit-limit-requests": "60",
+        "x-ratelimit-remaining-requests": "3",
+        "x-ratelimit-reset-requests": "57s"
+      },
+      Anthropic: {
+        "anthropic-ratelimit-requests-limit": "60",
+        "anthropic-ratelimit-requests-remaining": "3",
+        "anthropic-ratelimit-requests-reset": "1970-01-01T00:00:57Z"
+      }
+    })) {
+      it.effect(`lets no more calls out at once than ${provider} says that remain, and as fast as they come back`, () =>
+        Effect.gen(function* () {
+          const limits = ModelPolicy.rateLimit(yield* RateLimiter.RateLimiter, { maxWait: "1 minute" })
+          const first = { ...finish(), response: { status: 200, headers } }
+          const { asked, model } = fake([
+            [{ type: "text", text: "first" }, first],
+            Effect.delay(Effect.succeed(text("yes")), "10 minutes")
+          ])
+          const wrapped = yield* Middleware.apply(model, limits, named)
+          yield* ask(wrapped)
+          const calls = yield* Effect.forEach(Array.from({ length: 10 }), () =>
+            Effect.forkChild(ask(wrapped), { startImmediately: true })
+          )
+          assert.strictEqual(asked.length, 4)
+          yield* TestClock.adjust("1 seconds")
+          assert.strictEqual(asked.length, 5)
+          yield* TestClock.adjust("6 seconds")
+          assert.strictEqual(asked.length, 11)
+          yield* Fiber.interruptAll(calls)
+        }).pipe(Effect.provide(limiter))
+      )
+    }
+
+    it.effect(
+      "forgets what it took when calls are interrupted, and lets a call out that is larger than any limit",
+      () =>
+        Effect.gen(function* () {
+          const limits = ModelPolicy.rateLimit(yield* RateLimiter.RateLimiter, {
+            maxWait: "1 minute",
+            estimate: () => 1_000
+          })
+          const headers = {
+            "x-ratelimit-limit-tokens": "100",
+            "x-ratelimit-remaining-tokens": "40",
+            "x-ratelimit-reset-tokens": "6s"
+          }
+          const said = { ...finish(), response: { status: 200, headers } }
+          const { model } = fake([[{ type: "text", text: "first" }, said]])
+          const wrapped = yield* Middleware.apply(model, limits, named)
+          yield* ask(wrapped)
+          const waiting = yield* Effect.forkChild(ask(wrapped), { startImmediately: true })
+          yield* Fiber.interrupt(waiting)
+          assert.strictEqual((yield* timed(ask(wrapped))).millis, 6_000)
+          assert.strictEqual((yield* timed(ask(wrapped))).millis, 6_000)
+        }).pipe(Effect.provide(limiter))
+    )
+
     it.effect("gives up its turn when it is interrupted", () =>
       Effect.gen(function* () {
         const limits = ModelPolicy.rateLimit(yield* RateLimiter.RateLimiter, {

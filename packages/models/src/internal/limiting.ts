@@ -12,6 +12,7 @@ import type * as RateLimiter from "effect/persistence/RateLimiter"
 import * as Predicate from "effect/Predicate"
 import type { Call, Middleware, Outcome } from "../Middleware.ts"
 import { around } from "../Middleware.ts"
+import { kinds, type Need, Remaining, type Told } from "./remaining.ts"
 
 /** Which limit is meant. */
 export type Limit = "requests" | "tokens" | "provider"
@@ -26,6 +27,13 @@ export interface Limits {
   /** How many tokens a call will take, before it is made. */
   readonly estimate: (call: Call) => number
   readonly refuse: (limit: Limit, retryAfter: Duration.Duration, call: Call) => AiError.AiError
+}
+
+/** What is known of a call when it has its turn. */
+interface Held {
+  readonly estimate: number
+  readonly epoch: number
+  readonly need: Need
 }
 
 const minute = Duration.minutes(1)
@@ -81,6 +89,26 @@ export const exhaustedFor = (headers: Headers, now: number): Duration.Duration |
   return wait === undefined ? undefined : Duration.millis(wait)
 }
 
+const count = (headers: Headers, name: string): number | undefined => {
+  const value = Number(text(headers, name) ?? Number.NaN)
+  return Number.isFinite(value) && value >= 0 ? value : undefined
+}
+
+/** What a provider says that remains, and of how much, by the same headers. */
+const toldOf = (headers: Headers, now: number): ReadonlyArray<Told> =>
+  kinds.flatMap((kind) =>
+    [(what: string) => `x-ratelimit-${what}-${kind}`, (what: string) => `anthropic-ratelimit-${kind}-${what}`].flatMap(
+      (named): ReadonlyArray<Told> => {
+        const remaining = count(headers, named("remaining"))
+        const limit = count(headers, named("limit"))
+        const millis = resetMillis(text(headers, named("reset")), now)
+        return remaining === undefined || limit === undefined || millis === undefined
+          ? []
+          : [{ kind, remaining, limit, resetMillis: millis }]
+      }
+    )
+  )
+
 const headersOf = (outcome: Outcome): Headers | undefined => {
   if (outcome.finish !== undefined) return outcome.finish.response?.headers
   const error = Exit.isFailure(outcome.exit)
@@ -99,6 +127,7 @@ const isRateLimited = (error: AiError.AiError): boolean => error.reason._tag ===
 export const limiting = (limiter: RateLimiter.RateLimiter, limits: Limits): Middleware => {
   const { key, maxWait, refuse, requestsPerMinute, tokensPerMinute } = limits
   const adaptive = { key: `${key}:provider`, tokens: 1 }
+  const remaining = new Remaining()
 
   // A full bucket that says no tells when to ask again; whoever waits holds no place, so a caller that gives up costs
   // the others nothing.
@@ -147,15 +176,34 @@ export const limiting = (limiter: RateLimiter.RateLimiter, limits: Limits): Midd
     }
   })
 
-  const before = Effect.fnUntraced(function* (call: Call) {
-    const end = (yield* Clock.currentTimeMillis) + maxWait
-    const estimate = tokensPerMinute === undefined ? 0 : Math.max(1, Math.ceil(limits.estimate(call)))
+  const turn = Effect.fnUntraced(function* (call: Call, estimate: number, end: number) {
     if (requestsPerMinute !== undefined) yield* take("requests", 1, requestsPerMinute, end, call)
     if (tokensPerMinute !== undefined) yield* take("tokens", estimate, tokensPerMinute, end, call)
-    return { estimate, epoch: yield* heed(end, call) }
+    return yield* heed(end, call)
   })
 
-  const after = Effect.fnUntraced(function* (held: { estimate: number; epoch: number }, outcome: Outcome) {
+  // Not interruptible but while it waits: what is taken is given back by `after`.
+  const before = Effect.fnUntraced(function* (call: Call) {
+    const clock = yield* Clock.Clock
+    const end = clock.currentTimeMillisUnsafe() + maxWait
+    const estimate = Math.max(1, Math.ceil(limits.estimate(call)))
+    const epoch = yield* Effect.interruptible(turn(call, estimate, end))
+    const need: Need = { requests: 1, tokens: estimate, "input-tokens": estimate }
+    while (true) {
+      const now = clock.currentTimeMillisUnsafe()
+      const wait = remaining.take(need, now)
+      if (wait === 0) return { estimate, epoch, need }
+      if (now + wait > end) return yield* refuse("provider", Duration.millis(wait), call)
+      yield* Effect.interruptible(Effect.sleep(wait))
+    }
+  })
+
+  const after = Effect.fnUntraced(function* (held: Held, outcome: Outcome, call: Call) {
+    const now = yield* Clock.currentTimeMillis
+    const headers = headersOf(outcome)
+    // What the head of a stream said was long ago.
+    const told = headers === undefined || call.method === "streamText" ? [] : toldOf(headers, now)
+    remaining.end(held.need, told, now)
     if (tokensPerMinute !== undefined && outcome.usage !== undefined) {
       const more = total(outcome.usage) - Math.min(held.estimate, tokensPerMinute)
       if (more > 0) {
@@ -167,17 +215,16 @@ export const limiting = (limiter: RateLimiter.RateLimiter, limits: Limits): Midd
     const error = Exit.isFailure(outcome.exit)
       ? Option.getOrUndefined(Cause.findErrorOption(outcome.exit.cause))
       : undefined
-    const headers = headersOf(outcome)
-    const exhausted = headers === undefined ? undefined : exhaustedFor(headers, yield* Clock.currentTimeMillis)
+    const exhausted = headers === undefined ? undefined : exhaustedFor(headers, now)
     const asked = error !== undefined && isRateLimited(error) ? error.retryAfter : undefined
     const retryAfter =
       asked === undefined ? exhausted : exhausted === undefined ? asked : Duration.max(asked, exhausted)
     if (retryAfter === undefined) return
-    const told = limiter.adaptiveFeedback({ ...adaptive, epoch: held.epoch, status: 429, retryAfter })
-    yield* Effect.ignore(Effect.timeout(told, storeTimeout))
+    const feedback = limiter.adaptiveFeedback({ ...adaptive, epoch: held.epoch, status: 429, retryAfter })
+    yield* Effect.ignore(Effect.timeout(feedback, storeTimeout))
   })
 
-  return around({ before: (call) => Effect.interruptible(before(call)), after })
+  return around({ before, after })
 }
 
 /** A rough number of tokens of a prompt: a quarter of its characters. */
