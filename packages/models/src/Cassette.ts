@@ -26,8 +26,9 @@
  * dates. A miss is a {@link CassetteMiss} that shows the nearest recorded request and how the two differ.
  *
  * **Secrets.** Before anything is written, and before requests are compared, texts that look like keys, tokens, private keys
- * or passwords in addresses, the values of fields that are named like secrets, and the `secrets` and `patterns` that you
- * name become `[secret]`. HTTP details of answers and errors are not recorded.
+ * or passwords in addresses, the values of fields that are named like secrets (`password`, `apiToken`, `x-api-key`; also in
+ * texts that are JSON, in addresses and in the pieces of a stream), and the `secrets` and `patterns` that you name become
+ * `[secret]`. A block of a stream that held one is recorded in one piece. HTTP details of answers and errors are not recorded.
  *
  * **Format**, version 1: lines of JSON. The first is `{"cassette":"selvage","version":1}`; each further one is a call:
  * `{"index":0,"request":{"method","models","prompt","tools","toolChoice","object","validation"},

@@ -392,6 +392,54 @@ describe("a secret", () => {
     )
   )
 
+  it.effect("is not in the file where only its field's name tells, and the next turn still finds its answer", () =>
+    withPath((path) =>
+      Effect.gen(function* () {
+        const Login = Toolkit.make(
+          Tool.make("login", { parameters: Schema.Struct({ password: Schema.String }), success: Schema.String })
+        )
+        const model = modelOf(
+          () => Effect.succeed([{ type: "text", text: '{ "user": "u", "apiToken": "hunter1" }' }, finish]),
+          () =>
+            Stream.fromIterable<Response.StreamPartEncoded>([
+              { type: "tool-params-start", id: "c1", name: "login" },
+              { type: "tool-params-delta", id: "c1", delta: '{"pass' },
+              { type: "tool-params-delta", id: "c1", delta: 'word":"hunter2"}' },
+              { type: "tool-params-end", id: "c1" },
+              { type: "tool-call", id: "c1", name: "login", params: { password: "hunter2" } },
+              ...deltas('{"token":["hun', 'ter3"]}')
+            ])
+        )
+        const program = Effect.gen(function* () {
+          const { value } = yield* LanguageModel.generateObject({
+            prompt: "who",
+            schema: Schema.Struct({ user: Schema.String, apiToken: Schema.String })
+          })
+          const parts = yield* LanguageModel.streamText({
+            prompt: [{ role: "assistant", content: JSON.stringify(value) }],
+            toolkit: Login,
+            disableToolCallResolution: true
+          }).pipe(Stream.runCollect)
+          const next = yield* ask([
+            {
+              role: "assistant",
+              content: parts.flatMap((part) => (part.type === "text-delta" ? [part.delta] : [])).join("")
+            }
+          ])
+          return { value, types: parts.map(({ type }) => type), next }
+        }).pipe(Effect.provide(Login.toLayer({ login: () => Effect.succeed("in") })))
+        const live = yield* program.pipe(Effect.provide(recordedBy({ path }, model)))
+        assert.strictEqual(live.value.apiToken, "hunter1")
+        const text = (yield* lines(path)).join("\n")
+        for (const secret of ["hunter1", "hunter2", "hunter3", "hun"]) assert.notInclude(text, secret)
+        assert.include(text, '"total":10')
+        const replayed = yield* program.pipe(Effect.provide(Cassette.layerReplay({ path })))
+        assert.deepStrictEqual(replayed.value, { user: "u", apiToken: "[secret]" })
+        assert.deepStrictEqual([...new Set(replayed.types)], [...new Set(live.types)])
+      })
+    )
+  )
+
   it.effect("is not in a recorded error", () =>
     withPath((path) =>
       Effect.gen(function* () {
