@@ -28,7 +28,8 @@
  * - Times are those of the model. The handlers of tools run above all of it.
  * - The breaker counts errors that speak of the provider (network, 5xx, 429, time, keys), not those of a request (invalid,
  *   too long, refused, malformed output). A stream counts at its end.
- * - The limits of this process are shared by other processes only with a Redis store.
+ * - The limits of this process are shared by other processes only with a Redis store. What a provider says that remains, with
+ *   whole answers, each process counts down for itself.
  * - Whoever waits for a rate limit holds no place in a queue; the wait is bounded by `maxWait`. A call that the limit
  *   refused is not retried here, for it has waited as long as it may: it fails, or goes to the next model.
  *

@@ -1,11 +1,11 @@
 /**
- * What stands around a model costs CPU by the operations that Effect's loop takes for it, about half a microsecond each, and these can be
- * counted on any machine. Limits are what was counted when they were set, and a few more.
+ * What stands around a model costs CPU by the operations that Effect's loop takes for it, and these can be counted on any machine. Limits are what was counted when they were set, and a few more.
  */
 import { assert, describe, it } from "@effect/vitest"
 import type * as LanguageModel from "effect/ai/LanguageModel"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as CircuitBreaker from "effect/persistence/CircuitBreaker"
 import * as Scheduler from "effect/Scheduler"
 import * as Budget from "../src/Budget.ts"
 import * as BudgetLedger from "../src/BudgetLedger.ts"
@@ -58,5 +58,14 @@ describe("the operations of a call", () => {
         BudgetLedger.layer().pipe(Layer.provide(BudgetStore.layerMemory()))
       ])
     )
+  )
+
+  it.live("are fewer through a policy's circuit than through Effect's breaker", () =>
+    Effect.gen(function* () {
+      const rules = { tripPolicy: CircuitBreaker.consecutive(10), openDuration: "30 seconds" } as const
+      const own = yield* around(yield* ModelPolicy.middleware({ breaker: rules }))
+      const theirs = yield* around(ModelPolicy.breaker(yield* CircuitBreaker.make(rules)))
+      assert.isAtMost(own, theirs - 10)
+    }).pipe(Effect.scoped, Effect.provide(ModelPolicy.layerStoresMemory))
   )
 })

@@ -30,6 +30,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Scheduler from "effect/Scheduler"
+import { millisOf } from "./internal/monotonic.ts"
 
 /**
  * Calls `ring` after so many milliseconds, unless the alarm is called off by what this gives, which may be done more than once.
@@ -58,8 +59,6 @@ const rung = ({ ring }: Alarm): void => {
     })
   }
 }
-
-const millisOf = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe()) / 1_000_000
 
 /** Alarms of one length, in the order in which they are due. It is gone with the last of them. */
 class Line {

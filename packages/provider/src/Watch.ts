@@ -24,8 +24,7 @@ import type * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import * as Alarm from "./Alarm.ts"
 import * as Fetch from "./Fetch.ts"
-
-const millisOf = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe()) / 1_000_000
+import { millisOf } from "./internal/monotonic.ts"
 
 /** A request that is watched. */
 export class Watch {

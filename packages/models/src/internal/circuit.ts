@@ -1,5 +1,5 @@
 /**
- * Calls through a circuit: what `effect/persistence/CircuitBreaker` does with a call, on the same stores and by the same rules, in half of the
+ * Calls through a circuit: what `effect/persistence/CircuitBreaker` does with a call, on the same stores and by the same rules, in fewer
  * steps, for every call of a model takes them. What an outcome is, is known at once here, and nobody listens to transitions.
  */
 import * as Cause from "effect/Cause"
