@@ -75,11 +75,18 @@ const tree: fc.Arbitrary<Tree> = fc.letrec<{ tree: Tree }>((tie) => ({
     { noNullPrototype: true }
   )
 })).tree
-const json = fc.jsonValue({ maxDepth: 2 }).map((value) => JSON.parse(JSON.stringify(value)) as Schema.Json)
+// V8 of Node 24.21 reads a key of one escaped character as `\\`, once it has read an object with the key `\\` in its place:
+// `JSON.parse('{"\\\\":0}')`, then `JSON.parse('{"\\n":0}')`.
+const key = text.filter((text) => text !== "\\")
+const json = fc
+  .jsonValue({ maxDepth: 2 })
+  .map((value) => JSON.stringify(value))
+  .filter((value) => !value.includes(String.raw`"\\":`))
+  .map((value) => JSON.parse(value) as Schema.Json)
 const record = <A>(value: fc.Arbitrary<A>): fc.Arbitrary<Record<string, A | Channel.Removed>> =>
   fc
     .array(
-      fc.tuple(text, fc.oneof({ weight: 3, arbitrary: value }, { weight: 1, arbitrary: fc.constant(Channel.removed) })),
+      fc.tuple(key, fc.oneof({ weight: 3, arbitrary: value }, { weight: 1, arbitrary: fc.constant(Channel.removed) })),
       {
         maxLength: 4
       }
