@@ -182,7 +182,11 @@ const explain = Effect.fnUntraced(function* (cleared: Cleared, error: unknown) {
   const { call, limit, registered } = cleared
   const tool = call.name
   if (error instanceof Policy.AttemptTimedOut) {
-    if (registered.repeatable) return failed(call, new ToolTimedOut({ tool, millis: error.millis, effect: "none" }))
+    if (registered.repeatable) {
+      // An idempotent call does no harm when it is repeated; that does not say that it did nothing.
+      const effect = registered.readonly ? "none" : "unknown"
+      return failed(call, new ToolTimedOut({ tool, millis: error.millis, effect }))
+    }
     const found = yield* Effect.result(lookUp(cleared))
     if (found._tag === "Success" && Option.isSome(found.success)) return found.success.value
     const effect = found._tag === "Success" ? "none" : "unknown"

@@ -31,6 +31,8 @@ export interface RunningTool {
   readonly plugin: { readonly name: string; readonly version: string }
   readonly tool: Tool.Any
   readonly policy: Policy.Policy<unknown> | undefined
+  /** A call changes nothing. */
+  readonly readonly: boolean
   /** Read-only or idempotent: a repeated call does no harm. */
   readonly repeatable: boolean
   readonly decode: (params: unknown) => Effect.Effect<unknown, Schema.SchemaError>
@@ -122,12 +124,14 @@ const runTool = (definition: Definition, tool: Tool.Any, handler: Tool.Handler<s
       onSuccess: (json) => Effect.sync(() => ({ result: json ?? null, modelOutput: tool.toModelOutput?.(value) }))
     })
   const reconcile = definition.reconcile[tool.name]
+  const readonly = Context.get(tool.annotations, Tool.Readonly)
   return {
     name: tool.name,
     plugin: { name: definition.name, version: definition.version },
     tool,
     policy: definition.policies[tool.name],
-    repeatable: Context.get(tool.annotations, Tool.Readonly) || Context.get(tool.annotations, Tool.Idempotent),
+    readonly,
+    repeatable: readonly || Context.get(tool.annotations, Tool.Idempotent),
     decode: (params) => within(decode(params)),
     needsApproval: (params, context) =>
       Effect.suspend(() => {
