@@ -118,7 +118,8 @@ export class ThreadExists extends Schema.TaggedError<ThreadExists>()("ThreadExis
 /** A sequence number that the thread does not have. */
 export class EntryNotFound extends Schema.TaggedError<EntryNotFound>()("EntryNotFound", {
   thread: Schema.String,
-  seq: Schema.Int,
+  /** As it was given, which need not be a whole number. */
+  seq: Schema.Number,
   head: Schema.Int
 }) {
   override get message() {

@@ -138,7 +138,10 @@ export class Journal extends Context.Service<
       entries: readonly [Entry, ...ReadonlyArray<Entry>],
       options?: { readonly id?: string | undefined }
     ) => Effect.Effect<Appended, JournalConflict | JournalUnavailable>
-    /** The entries with `after < seq <= until`, in order. */
+    /**
+     * The entries with `after < seq <= until`, in order: all from the first where `after` is below 0 or no number, none
+     * where `until` comes first.
+     */
     readonly read: (
       thread: string,
       range?: { readonly after?: number | undefined; readonly until?: number | undefined }

@@ -21,6 +21,7 @@ import type * as Scope from "effect/Scope"
 import * as SqlClient from "effect/sql/SqlClient"
 import type * as Stream from "effect/Stream"
 import type { JournalUnavailable } from "./Errors.ts"
+import { rangeOf } from "./internal/journalFold.ts"
 import * as Check from "./internal/sql/check.ts"
 import * as Dialect from "./internal/sql/dialect.ts"
 import * as KnownThreads from "./internal/sql/knownThreads.ts"
@@ -126,10 +127,7 @@ export const make = Effect.fnUntraced(function* (
       )
     },
     read: (thread, range) =>
-      Effect.map(
-        reader.page(thread, { after: Math.max(0, range?.after ?? 0), until: range?.until, limit: undefined }),
-        ({ entries }) => entries
-      ),
+      Effect.map(reader.page(thread, { ...rangeOf(range), limit: undefined }), ({ entries }) => entries),
     info: (thread) => Effect.map(reader.known(thread), ({ info }) => info),
     threads: reader.threads,
     fork: (from, at, as, patch) =>

@@ -52,6 +52,7 @@ import type { Graph } from "./Graph.ts"
 import * as Advance from "./internal/advance.ts"
 import type { Compiled, Record_ } from "./internal/compile.ts"
 import { restore, startState } from "./internal/frame.ts"
+import { hasEntry, rangeOf } from "./internal/journalFold.ts"
 import { fold, keepWarm, open } from "./internal/open.ts"
 import { emptyFrame, inFlight, type Replay } from "./internal/replay.ts"
 import * as View from "./internal/view.ts"
@@ -216,7 +217,7 @@ export const state = <Name extends string, State, E, R, Input>(
     const journal = yield* Journal
     const { head } = yield* journal.info(thread)
     const at = options.at ?? head
-    if (at < 1 || at > head) return yield* new EntryNotFound({ thread, seq: at, head })
+    if (!hasEntry(head, at)) return yield* new EntryNotFound({ thread, seq: at, head })
     const log = yield* fold(journal, thread, graph.compiled, at)
     return (yield* standing(thread, graph.compiled, log)).state as State
   })
@@ -241,7 +242,8 @@ export const events = (options: {
 }): Stream.Stream<Sequenced, ReadFailure, Journal> =>
   Stream.unwrap(
     Effect.gen(function* () {
-      const { after = 0, follow = false, thread } = options
+      const { follow = false, thread } = options
+      const { after } = rangeOf(options)
       const journal = yield* Journal
       if (follow) return journal.tail(thread, after)
       const { head } = yield* journal.info(thread)
@@ -328,7 +330,7 @@ export const fork = <Name extends string, State, E, R, Input>(
     const { as, at, node, thread, update } = options
     if (update === undefined) return yield* Effect.asVoid(journal.fork(thread, at, as))
     const { head } = yield* journal.info(thread)
-    if (at < 1 || at > head) return yield* new EntryNotFound({ thread, seq: at, head })
+    if (!hasEntry(head, at)) return yield* new EntryNotFound({ thread, seq: at, head })
     // Checked before the fork is made, so that a bad patch leaves nothing behind.
     const log = yield* fold(journal, thread, graph.compiled, at)
     const [call] = inFlight(log)

@@ -15,6 +15,7 @@ import { Journal } from "../Journal.ts"
 import { Suspended } from "../Task.ts"
 import { type Compiled, decodeUpdate, type Record_ } from "./compile.ts"
 import { type Frame, restore, type Run, type RunJournal, startState } from "./frame.ts"
+import { rangeOf } from "./journalFold.ts"
 import { keepWarm, open, type Opened } from "./open.ts"
 import { emptyFrame, emptyReplay, type Queued, inFlight, type Replay, waitedBy } from "./replay.ts"
 import { fold } from "./step.ts"
@@ -149,7 +150,7 @@ const once = Effect.fnUntraced(function* (
   journal: Journal["Service"],
   graph: Compiled,
   options: Options,
-  { after, committed, emit }: Listener,
+  { after: known, committed, emit }: Listener,
   traced: boolean
 ): Effect.fn.Return<Outcome, unknown, unknown> {
   const { thread } = options
@@ -159,6 +160,7 @@ const once = Effect.fnUntraced(function* (
     )
   )
   const { log } = opened
+  const after = known === undefined ? undefined : rangeOf({ after: known }).after
   if (emit !== undefined && after !== undefined) {
     for (let from = after; from < log.head; from += page) {
       for (const entry of yield* journal.read(thread, { after: from, until: Math.min(log.head, from + page) })) {

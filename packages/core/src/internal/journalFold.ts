@@ -18,6 +18,22 @@ export const graphOf = (entries: ReadonlyArray<Entry>): string | undefined => {
   return undefined
 }
 
+// What every store can hold as a sequence number.
+const lastSeq = 2_147_483_647
+
+/** A bound of a range as a sequence number; one that is no number is as one that is not given. */
+const bound = (given: number | undefined, otherwise: number): number =>
+  given === undefined || Number.isNaN(given) ? otherwise : Math.min(Math.max(Math.floor(given), 0), lastSeq)
+
+/** A range of entries as every journal reads it: whole numbers of 0 or more; all entries where none are given. */
+export const rangeOf = (range: { readonly after?: number | undefined; readonly until?: number | undefined } = {}) => ({
+  after: bound(range.after, 0),
+  until: bound(range.until, lastSeq)
+})
+
+/** Whether a thread of so many entries has one of this number. */
+export const hasEntry = (head: number, seq: number): boolean => Number.isInteger(seq) && seq >= 1 && seq <= head
+
 /** Entries in their places after `head`. */
 export const place = (entries: ReadonlyArray<Entry>, head: number, at: number): ReadonlyArray<Sequenced> =>
   entries.map((entry, index) => ({ seq: head + index + 1, at, entry }))

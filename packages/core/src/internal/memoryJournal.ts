@@ -134,8 +134,10 @@ export const make = ({ ephemeral, snapshots }: Options): Journal["Service"] => {
         settle(kept)
         return Effect.succeed({ written, snapshotDue: !kept.removed && isDue(kept), id: kept.info.id })
       }),
-    read: (thread, range) =>
-      Effect.map(find(thread), (kept) => kept.entries.slice(range?.after ?? 0, range?.until ?? kept.entries.length)),
+    read: (thread, range) => {
+      const { after, until } = Fold.rangeOf(range)
+      return Effect.map(find(thread), (kept) => kept.entries.slice(after, until))
+    },
     info: (thread) => Effect.map(find(thread), (kept) => kept.info),
     threads: (filter) =>
       Stream.suspend(() =>
@@ -149,7 +151,7 @@ export const make = ({ ephemeral, snapshots }: Options): Journal["Service"] => {
       const original = yield* find(from)
       const now = yield* Clock.currentTimeMillis
       if (threads.has(as)) return yield* new ThreadExists({ thread: as })
-      if (at < 1 || at > original.info.head) {
+      if (!Fold.hasEntry(original.info.head, at)) {
         return yield* new EntryNotFound({ thread: from, seq: at, head: original.info.head })
       }
       const kept = open(as, now)
@@ -196,7 +198,7 @@ export const make = ({ ephemeral, snapshots }: Options): Journal["Service"] => {
               })
               return Effect.flatMap(changed, () => next(from))
             })
-          return Stream.paginate(Math.max(0, after), (from) =>
+          return Stream.paginate(Fold.rangeOf({ after }).after, (from) =>
             Effect.map(next(from), (entries) => [entries, Option.some(from + entries.length)] as const)
           )
         })

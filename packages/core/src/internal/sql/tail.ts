@@ -6,6 +6,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Sequenced } from "../../Entry.ts"
 import { type ReadFailure, ThreadNotFound } from "../../Errors.ts"
+import { rangeOf } from "../journalFold.ts"
 import type { Reader } from "./reader.ts"
 
 /** A tail that waits, or would if it had read all that is there. */
@@ -96,7 +97,7 @@ export const make = Effect.fnUntraced(function* (reader: Reader, changes: Change
             yield* wait(listener)
           }
         })
-        return Stream.paginate(Math.max(0, after), (from) =>
+        return Stream.paginate(rangeOf({ after }).after, (from) =>
           Effect.map(next(from), (entries) => [entries, Option.some(from + entries.length)] as const)
         )
       })

@@ -14,7 +14,7 @@ import {
   ThreadNotFound
 } from "../../Errors.ts"
 import type { Patch, Snapshot } from "../../Journal.ts"
-import { forked, graphOf, restoreIssue, statusAfter } from "../journalFold.ts"
+import { forked, graphOf, hasEntry, restoreIssue, statusAfter } from "../journalFold.ts"
 import * as Append from "./append.ts"
 import * as Chain from "./chain.ts"
 import type { EntryRow, ValueRow } from "./dialect.ts"
@@ -161,6 +161,12 @@ export const make = ({ announce, committed, database, known }: Options) => {
     now: number
   ) {
     yield* nameable(as)
+    // An entry of the fork names it, and can only name a whole number.
+    if (!Number.isInteger(at)) {
+      const [row] = yield* decodeKnown(yield* database.query(selectKept, [from]))
+      if (row === undefined) return yield* new ThreadNotFound({ thread: from })
+      return yield* new EntryNotFound({ thread: from, seq: at, head: row.info.head })
+    }
     const request = Append.makeRequest(as, at, forked(from, at, patch), undefined, now)
     return yield* transact(
       database,
@@ -168,7 +174,7 @@ export const make = ({ announce, committed, database, known }: Options) => {
       Effect.fnUntraced(function* (connection) {
         const source = yield* lockRow(connection, selectKept, from)
         const { head } = source.info
-        if (at < 1 || at > head) return yield* new EntryNotFound({ thread: from, seq: at, head })
+        if (!hasEntry(head, at)) return yield* new EntryNotFound({ thread: from, seq: at, head })
         const plan = Append.plan(request, yield* prefix(connection, source, at, as, now))
         yield* create(connection, plan.move)
         for (const copy of copies) yield* connection.executeValues(copy, [as, from, at])

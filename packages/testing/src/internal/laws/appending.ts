@@ -2,6 +2,8 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Stream from "effect/Stream"
+import * as Thread from "@selvage/core/Thread"
 import { equal, extend, failsWith, type Law, law, patched, patches, range, seqs } from "./law.ts"
 
 export const appending: ReadonlyArray<Law> = [
@@ -26,6 +28,33 @@ export const appending: ReadonlyArray<Law> = [
       yield* equal("after the head", yield* read(9), [])
       yield* equal("until beyond the head", yield* read(7, 99), [8, 9])
       yield* equal("far beyond", yield* read(1e12, 2e12), [])
+    })
+  ),
+  law("a read of any two numbers gives the entries between them", (journal) =>
+    Effect.gen(function* () {
+      yield* extend(journal, "t", 0, 9)
+      const odd = [-Infinity, -1e12, -3, -0.5, -0, 0.5, 4.5, 9.5, 1e12, 1e308, Infinity, NaN]
+      const pairs = [...odd.map((after) => [after, 6]), ...odd.map((until) => [3, until]), [6, 2], [NaN, NaN], [-5, -2]]
+      for (const [after = 0, until = 0] of pairs) {
+        const within = range(1, 9).filter(
+          (seq) => (Number.isNaN(after) || seq > after) && (Number.isNaN(until) || seq <= until)
+        )
+        yield* equal(`after ${after} until ${until}`, seqs(yield* journal.read("t", { after, until })), within)
+      }
+      const events = [-Infinity, -3, -0.5, 4.5, NaN, undefined]
+      for (const after of events) {
+        const first = after === undefined || Number.isNaN(after) || after < 0 ? 1 : 5
+        yield* equal(
+          `the events after ${after}`,
+          seqs(yield* Stream.runCollect(Thread.events({ thread: "t", after }))),
+          range(first, 9)
+        )
+        const tail = Stream.take(journal.tail("t", after ?? 0), 5)
+        yield* equal(`the tail after ${after}`, seqs(yield* Stream.runCollect(tail)), range(first, first + 4))
+      }
+      for (const at of [NaN, -1, 0, 0.5, 4.5, 10, 1e12, Infinity]) {
+        yield* failsWith("EntryNotFound", `a fork at ${at}`, journal.fork("t", at, "t-2"))
+      }
     })
   ),
   law("a thread that is not there is ThreadNotFound", (journal) =>
