@@ -389,10 +389,10 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
     let granted: Reservation | undefined
     const look = Effect.gen(function* () {
       for (;;) {
-        granted = yield* Effect.catchTag(
-          Effect.uninterruptible(tryReserve(accounts, amount)),
-          "BudgetExceeded",
-          (error) => Effect.sync(() => void (last = error))
+        // Remembered before anything can interrupt: what was granted is given back then.
+        const looked = Effect.map(tryReserve(accounts, amount), (reservation) => void (granted = reservation))
+        yield* Effect.catchTag(Effect.uninterruptible(looked), "BudgetExceeded", (error) =>
+          Effect.sync(() => void (last = error))
         )
         if (granted !== undefined) return granted
         if (!mayWait(last)) return yield* last

@@ -60,14 +60,9 @@ export const advance = (
   Effect.flatMap(isTraced, (traced) => {
     const advanced = Effect.flatMap(Journal, (journal) => {
       const run = replaceable(journal, graph, options, listener, traced)
-      if (options.input === undefined || options.whenBusy === "queue") return run
-      const first =
-        options.whenBusy === "replace"
-          ? replaceRunning(journal, graph, options)
-          : options.run === undefined
-            ? undefined
-            : awaitRun(journal, options.thread, options.run)
-      return first === undefined ? run : Effect.andThen(first, run)
+      return options.input !== undefined && options.whenBusy === "replace"
+        ? Effect.andThen(replaceRunning(journal, graph, options), run)
+        : run
     })
     const attributes = { "selvage.thread": options.thread, "selvage.graph": graph.name }
     return traced ? Effect.withSpan(advanced, "thread.run", { attributes }) : advanced
@@ -77,14 +72,13 @@ const runsOf = (journal: Journal["Service"], thread: string): ReadonlyArray<Runn
   Array.from(running.get(journal)?.get(thread) ?? [])
 
 /** A run that is asked for again while it is under way here is waited for: its tasks do not run twice. */
-const awaitRun = (journal: Journal["Service"], thread: string, run: string) =>
-  Effect.suspend(() =>
-    Effect.forEach(
-      runsOf(journal, thread).filter((running) => running.run === run),
-      ({ ended }) => Deferred.await(ended),
-      { discard: true }
-    )
-  )
+const underWay = (
+  journal: Journal["Service"],
+  { input, run, thread, whenBusy = "reject" }: Options
+): ReadonlyArray<Running> =>
+  input === undefined || run === undefined || whenBusy !== "reject"
+    ? []
+    : runsOf(journal, thread).filter((running) => running.run === run)
 
 /** Ends the runs of this process that are under way, once it is known that there is something to replace them. */
 const replaceRunning = Effect.fnUntraced(function* (
@@ -121,7 +115,13 @@ const replaceable = (
   listener: Listener,
   traced: boolean
 ): Effect.Effect<Outcome, unknown, unknown> =>
-  Effect.suspend(() => {
+  // Looked for, registered and sure to be taken out in one operation: a fiber can be interrupted between any two.
+  Effect.uninterruptibleMask((restore) => {
+    const before = underWay(journal, options)
+    if (before.length > 0) {
+      const ended = Effect.forEach(before, ({ ended }) => Deferred.await(ended), { discard: true })
+      return restore(Effect.andThen(ended, replaceable(journal, graph, options, listener, traced)))
+    }
     const { thread } = options
     const run: Running = { run: options.run, replaced: Deferred.makeUnsafe(), ended: Deferred.makeUnsafe() }
     const threads = running.get(journal) ?? new Map<string, Set<Running>>()
@@ -135,7 +135,7 @@ const replaceable = (
       return Deferred.succeed(run.ended, undefined)
     })
     return Effect.ensuring(
-      Effect.raceFirst(once(journal, graph, options, listener, traced), Deferred.await(run.replaced)),
+      restore(Effect.raceFirst(once(journal, graph, options, listener, traced), Deferred.await(run.replaced))),
       ended
     )
   })

@@ -40,14 +40,17 @@ export const make = Effect.fnUntraced(function* (reader: Reader, changes: Change
   }
 
   let following = false
-  const follow = Effect.suspend(() => {
-    if (following || !("stream" in changes)) return Effect.void
-    following = true
-    return Effect.forkIn(
-      Stream.runForEach(changes.stream, (thread) => Effect.sync(() => changed(thread))),
-      scope
-    )
-  })
+  // Once for all tails, also if the first is interrupted right then.
+  const follow = Effect.uninterruptible(
+    Effect.suspend(() => {
+      if (following || !("stream" in changes)) return Effect.void
+      following = true
+      return Effect.forkIn(
+        Stream.runForEach(changes.stream, (thread) => Effect.sync(() => changed(thread))),
+        scope
+      )
+    })
+  )
 
   const listen = (thread: string): Effect.Effect<Listener, never, Scope.Scope> =>
     Effect.acquireRelease(

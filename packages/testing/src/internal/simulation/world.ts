@@ -154,15 +154,15 @@ export const worldOf = (truth: Truth, process: Process, failing: boolean): World
         })
       ),
     within: (fan, most, effect) =>
-      Effect.suspend(() => {
-        const now = (running.get(fan) ?? 0) + 1
-        running.set(fan, now)
-        if (now > most) truth.violated(`${now} tasks of ${fan} run at once, of ${most}`)
-        return Effect.ensuring(
-          effect,
-          Effect.sync(() => running.set(fan, running.get(fan)! - 1))
-        )
-      })
+      Effect.acquireUseRelease(
+        Effect.sync(() => {
+          const now = (running.get(fan) ?? 0) + 1
+          running.set(fan, now)
+          if (now > most) truth.violated(`${now} tasks of ${fan} run at once, of ${most}`)
+        }),
+        () => effect,
+        () => Effect.sync(() => running.set(fan, running.get(fan)! - 1))
+      )
   }
 }
 
