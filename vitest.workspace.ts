@@ -1,6 +1,17 @@
 import { defineConfig } from "vitest/config"
 
-const project = (name: string, root: string) => ({ test: { name, root, include: ["test/**/*.test.ts"] } })
+const project = (name: string, root: string) => ({
+  test: {
+    name,
+    root,
+    include: ["test/**/*.test.ts"],
+    // Files share a worker, and with it the modules: loading them anew for each file cost more than the tests.
+    isolate: false,
+    // No test is about time: a limit is only there to end one that hangs, on a machine that is busy as well.
+    testTimeout: 120_000,
+    hookTimeout: 120_000
+  }
+})
 
 export default defineConfig({
   test: {

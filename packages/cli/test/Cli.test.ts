@@ -12,7 +12,7 @@ import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { Orders } from "./fixture/orders.ts"
-import { head, here, journalFile, onJournal, selvage, temporary } from "./selvage.ts"
+import { binary, head, here, journalFile, onJournal, selvage, temporary } from "./selvage.ts"
 
 const json = (text: string): unknown => JSON.parse(text)
 
@@ -27,7 +27,7 @@ const assertFails = (ended: { stdout: string; stderr: string; code: number | nul
   assert.strictEqual(ended.code, code)
 }
 
-describe("selvage", { timeout: 60_000 }, () => {
+describe("selvage", () => {
   it.effect("threads lists every thread with its graph, status, entries and last change", () =>
     Effect.gen(function* () {
       const file = yield* journalFile
@@ -420,11 +420,25 @@ describe("selvage", { timeout: 60_000 }, () => {
           at += 100
         }
       }).pipe(onJournal(file))
-      const ended = yield* selvage(["events", "waiting", "--json", "--journal", file], { leave: true })
+      const ended = yield* binary(["events", "waiting", "--json", "--journal", file], { leave: true })
       assert.deepStrictEqual([ended.stderr, ended.code], ["", 0])
       assert.isBelow(ended.stdout.length, 2_000_000)
       const whole = yield* selvage(["events", "waiting", "--json", "--journal", file])
       assert.isAbove(jsonLines(whole.stdout).length, 2000)
+    })
+  )
+
+  it.effect("the binary has the arguments, the environment and the directory of its process, and its exit code", () =>
+    Effect.gen(function* () {
+      const file = yield* journalFile
+      const env = { SELVAGE_JOURNAL: file }
+      const byConfig = yield* binary(["threads", "--json"], { env })
+      assert.deepStrictEqual([jsonLines(byConfig.stdout).length, byConfig.stderr, byConfig.code], [3, "", 0])
+      assertFails(yield* binary(["threads"], { cwd: yield* temporary }), 1, /no journal file "\.selvage\/journal\.db"/)
+      assertFails(yield* binary(["show", "t", "extra"], { env }), 2, /extra/)
+      const drawn = yield* binary(["graph", "fixture/orders.ts", "--name", "orders"])
+      assert.match(drawn.stdout, /^flowchart TD\n/)
+      assert.deepStrictEqual([drawn.stderr, drawn.code], ["", 0])
     })
   )
 
