@@ -125,6 +125,35 @@ describe("Agent", () => {
     })
   )
 
+  it.effect("what a model makes up is bounded before it is journaled, and told back as it is kept", () =>
+    Effect.gen(function* () {
+      const { layer } = makeWarehouse()
+      const huge = "x".repeat(1_000_000)
+      const note = "x".repeat(1_100_000)
+      const model = ScriptedModel.layer([
+        ScriptedModel.calls([
+          { name: huge, params: { sku: "SKU-1" }, id: "a" },
+          { name: "check_stock", params: { sku: "SKU-1", note }, id: huge },
+          { name: "check_stock", params: `{"sku": "${note}`, id: huge }
+        ]),
+        ScriptedModel.text("done"),
+        ScriptedModel.object({ order: false, units: 0 })
+      ])
+      yield* Effect.gen(function* () {
+        const { state } = yield* Thread.run(Buyer, { thread: "t", input: { prompt: "restock SKU-1" } })
+        const parts = state.messages.content.flatMap((message) =>
+          message.role === "assistant" || message.role === "tool" ? message.content : []
+        )
+        const called = parts.flatMap((part) => (part.type === "tool-call" ? [[part.id, part.name]] : []))
+        const told = parts.flatMap((part) => (part.type === "tool-result" ? [[part.id, part.name]] : []))
+        assert.deepStrictEqual(called, told)
+        assert.lengthOf(called, 3)
+        const journal = yield* Journal.Journal
+        assert.isBelow(JSON.stringify(yield* journal.read("t")).length, 400_000)
+      }).pipe(Effect.provide([layer, model, Journal.layerMemory]))
+    })
+  )
+
   it.effect("a limit stops before the next call of the model and says which", () =>
     Effect.gen(function* () {
       const { layer } = makeWarehouse()

@@ -65,6 +65,35 @@ export const once = Effect.fnUntraced(function* <A, I, E, R>(
   return value
 })
 
+/** What the journal holds of a piece of the current task; `None` where it was not made. */
+export const recorded = Effect.fnUntraced(function* <A, I>(
+  key: string,
+  schema: Schema.Codec<A, I>
+): Effect.fn.Return<Option.Option<A>, NodeContractViolated> {
+  const task = yield* Task.Current
+  const json = task?.recorded(key)
+  return task === undefined || json === undefined
+    ? Option.none()
+    : yield* Effect.asSome(codec(task, key, schema).decode(json))
+})
+
+/** What is asked about an uncertain call: as it was asked before, also where the program words it differently now. */
+export const uncertainQuestion = (
+  task: Task.Task,
+  name: string,
+  key: string,
+  detail: Schema.Json
+): typeof Uncertain.question.Type =>
+  task
+    .asked(name)
+    .find((asked): asked is { readonly key: string; readonly detail: Schema.Json } => isAbout(asked, key)) ?? {
+    key,
+    detail
+  }
+
+const isAbout = (question: Schema.Json, key: string): boolean =>
+  typeof question === "object" && question !== null && "key" in question && question.key === key && "detail" in question
+
 /**
  * Makes a call that must never be repeated in silence.
  *
@@ -88,7 +117,7 @@ export const call = Effect.fnUntraced(function* <A, I, E, R, E2 = never, R2 = ne
   if (task.intended(options.key)) {
     const found =
       options.reconcile === undefined
-        ? yield* askWhatHappened(options.key, options.detail).pipe(
+        ? yield* askWhatHappened(task, options.key, options.detail).pipe(
             Effect.flatMap((result) =>
               Option.isNone(result) ? Effect.succeedNone : Effect.asSome(decode(result.value))
             )
@@ -111,7 +140,7 @@ export const call = Effect.fnUntraced(function* <A, I, E, R, E2 = never, R2 = ne
   )
 })
 
-const askWhatHappened = (key: string, detail: Schema.Json) =>
-  Effect.map(Ask.ask(Uncertain, { key, detail }), (answer) =>
+const askWhatHappened = (task: Task.Task, key: string, detail: Schema.Json) =>
+  Effect.map(Ask.ask(Uncertain, uncertainQuestion(task, Uncertain.name, key, detail)), (answer) =>
     answer.decision === "made" ? Option.some(answer.result) : Option.none<Schema.Json>()
   )

@@ -63,6 +63,8 @@ export interface Task {
   readonly intended: (key: string) => boolean
   readonly record: (key: string, value: Schema.Json) => Effect.Effect<void, JournalFailure>
   readonly intend: (key: string, detail: Schema.Json) => Effect.Effect<void, JournalFailure>
+  /** The questions that this task has asked under a name in its step, in order; also those that were answered. */
+  readonly asked: (name: string) => ReadonlyArray<Schema.Json>
   /** The answer to a question, or `Suspended` after the question was journaled. */
   readonly ask: (question: Question) => Effect.Effect<Reply, JournalFailure | Suspended>
   /** The task of another attempt. */

@@ -14,7 +14,7 @@ export const Question = Schema.Struct({
   tool: Schema.String,
   /** The arguments as the model gave them. */
   params: Schema.Json,
-  /** The model's id of the call. */
+  /** The name of the call: the model's id of it, with a count where calls of one turn have one id. */
   call: Schema.String
 })
 export type Question = typeof Question.Type

@@ -13,7 +13,11 @@
  * **Gotchas**
  *
  * - A handler's defect is a bug in the program and stays a defect.
- * - Call ids must be unique within a task: key and journaled outcome go by them.
+ * - What was decided about a call is journaled and not decided again: its outcome, that it was begun, that it was asked
+ *   about, what the answer was, that it needed no approval. A rule, a tool or a schema that changed meanwhile counts for
+ *   later calls. A call that was begun, whose tool is gone or takes other arguments, is a person's question.
+ * - Two calls of one task with one id, one name and one set of arguments are one call. Those of a turn of a model are told
+ *   apart by {@link distinct}.
  * - Interrupting `dispatch` interrupts the handler. The intent of a call that changes the world stays in the journal.
  *
  * @since 0.1.0
@@ -28,8 +32,10 @@ import type * as Prompt from "effect/ai/Prompt"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
 import * as Option from "effect/Option"
-import type * as Schema from "effect/Schema"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import * as Approval from "./Approval.ts"
 import {
   ToolArgumentsInvalid,
@@ -40,6 +46,7 @@ import {
   ToolTimedOut
 } from "./Errors.ts"
 import { describe, shorten, sizeOf, toJson } from "./internal/json.ts"
+import { abbreviate, maxCallName, within } from "./internal/names.ts"
 import { type Output, ResultInvalid } from "./internal/running.ts"
 import type { RegisteredTool, Registry } from "./Registry.ts"
 import { failed, ToolOutcome } from "./ToolOutcome.ts"
@@ -47,10 +54,16 @@ import * as Uncertain from "./Uncertain.ts"
 
 /** A tool call as a model made it; a tool call part of a response is one. */
 export interface Call {
+  /** The model's id, which comes back in the outcome. */
   readonly id: string
   readonly name: string
   /** As the model gave them; a string where the model's JSON was malformed. */
   readonly params: unknown
+  /**
+   * The name of the call in the journal, in asks and in keys, unique in its task and its turn: see {@link distinct}. If it is
+   * not given, the id; calls of one task with one id and other arguments get a count.
+   */
+  readonly as?: string | undefined
 }
 
 /** How calls are run. */
@@ -67,87 +80,214 @@ export type Failure = Task.Suspended | Task.JournalFailure | NodeContractViolate
 /** The most a result may have by default, in bytes of JSON. */
 export const defaultMaxResultBytes = 64 * 1024
 
+export { distinct } from "./internal/names.ts"
+
+/**
+ * A call of a model as it can be kept, in a conversation and in a journal: a name that it made up has at most 128 characters, an
+ * id 65,536, and arguments with more than 1,048,576 characters of JSON are left out, which the model is told when the call is
+ * dispatched.
+ */
+export const withinBounds = <C extends Pick<Call, "id" | "name" | "params">>(registry: Registry, call: C): C =>
+  within(call, (name) => registry.toolkit.tools[name] !== undefined || registry.tools.has(name))
+
 /** Runs one tool call of a model. */
 export const dispatch = (registry: Registry, call: Call, options: Options = {}): Effect.Effect<ToolOutcome, Failure> =>
   Effect.contextWith((context: Context.Context<never>) => {
     const task = Context.get(context, Task.Current)
-    const outcome = decide(registry, call, options, task)
+    const named = { ...withinBounds(registry, call), as: nameOf(call, task) }
+    const outcome = decide({ registry, call: named, options, task })
     if (task?.emit === undefined) return outcome
-    return Effect.tap(outcome, ({ id, isFailure, name, result }) =>
-      Event.toolFinished({ call: id, tool: name, isFailure, result })
+    return Effect.tap(outcome, ({ isFailure, name, result }) =>
+      Event.toolFinished({ call: named.as, tool: name, isFailure, result })
     )
   })
 
-const decide = (
-  registry: Registry,
-  call: Call,
-  options: Options,
-  task: Task.Task | undefined
-): Effect.Effect<ToolOutcome, Failure> => {
+/** The names that the calls of an attempt of a task have, by what they are. */
+interface Names {
+  readonly byContent: Map<string, string>
+  readonly used: Set<string>
+}
+
+// An attempt that starts again makes its calls in the same order, so they get the same names.
+const namesIn = new WeakMap<Task.Task, Names>()
+
+/** What a call is called in the journal. */
+const nameOf = ({ as, id, name, params }: Call, task: Task.Task | undefined): string => {
+  const own = abbreviate(as ?? id, maxCallName)
+  if (as !== undefined || task === undefined) return own
+  let names = namesIn.get(task)
+  if (names === undefined) {
+    names = { byContent: new Map(), used: new Set() }
+    namesIn.set(task, names)
+  }
+  const content = JSON.stringify([id, name, toJson(params)])
+  const known = names.byContent.get(content)
+  if (known !== undefined) return known
+  let free = own
+  for (let count = 2; names.used.has(free); count++) free = `${own}#${count}`
+  names.byContent.set(content, free)
+  names.used.add(free)
+  return free
+}
+
+/** A call with its name in the journal. */
+interface Named extends Call {
+  readonly as: string
+}
+
+/** A call to dispatch, and where. */
+interface Given {
+  readonly registry: Registry
+  readonly call: Named
+  readonly options: Options
+  readonly task: Task.Task | undefined
+}
+
+// What was decided stands in the journal, and is decided only where it does not: tools, schemas and rules may have changed.
+const decide = (given: Given): Effect.Effect<ToolOutcome, Failure> => {
+  const { call, task } = given
+  if (task === undefined) return decideAnew(given)
+  if (task.recorded(outcomeKey(call)) !== undefined) {
+    return Effect.flatMap(
+      Durable.recorded(outcomeKey(call), ToolOutcome),
+      Option.match({ onNone: () => decideAnew(given), onSome: (outcome) => Effect.succeed(outcome) })
+    )
+  }
+  if (task.intended(outcomeKey(call))) return goOn(given)
+  const question = task.asked(Approval.ask(call.as).name).find((asked) => isOf(call, asked))
+  return question === undefined ? decideAnew(given) : asAnswered(given, question)
+}
+
+/** Whether a journaled question is about this call, and not about another of its name. */
+const isOf = (call: Named, question: Schema.Json): question is Approval.Question =>
+  isQuestion(question) && question.tool === call.name && Equal.equals(question.params, toJson(call.params))
+
+const isQuestion = Schema.is(Approval.Question)
+
+const outcomeKey = ({ as }: Named) => `tool:${as}`
+
+const decideAnew = (given: Given): Effect.Effect<ToolOutcome, Failure> =>
+  Effect.matchEffect(lookedUp(given), {
+    onFailure: (error) => Effect.succeed(failed(given.call, error)),
+    onSuccess: (cleared) => {
+      const { call, params, registered } = cleared
+      const decision = `approval:${call.as}`
+      if (given.task?.recorded(decision) !== undefined) return perform(cleared)
+      const messages = given.options.messages ?? []
+      return Effect.flatMap(registered.needsApproval(params, { toolCallId: call.id, messages }), (needed) => {
+        if (needed)
+          return asAnswered(given, {
+            plugin: registered.plugin.name,
+            tool: call.name,
+            params: toJson(call.params),
+            call: call.as
+          })
+        // A call that is not repeated in silence has an intent, which says as much.
+        return given.task === undefined || !registered.repeatable || typeof registered.tool.needsApproval !== "function"
+          ? perform(cleared)
+          : Effect.andThen(given.task.record(decision, "not needed"), perform(cleared))
+      })
+    }
+  })
+
+/** The tool of a call and its arguments as they are today. */
+const lookedUp = ({
+  call,
+  options,
+  registry,
+  task
+}: Given): Effect.Effect<Cleared, ToolNotFound | ToolArgumentsInvalid> => {
   const registered = registry.tools.get(call.name)
   if (registered === undefined) {
-    const known = Array.from(registry.tools.keys())
-    return Effect.succeed(failed(call, new ToolNotFound({ tool: shorten(call.name), known })))
+    return Effect.fail(new ToolNotFound({ tool: call.name, known: Array.from(registry.tools.keys()) }))
+  }
+  const invalid = (issue: string) => Effect.fail(new ToolArgumentsInvalid({ tool: call.name, issue }))
+  // Also for a tool whose arguments only the plugin checks.
+  if (typeof call.params === "string") {
+    return invalid(`they are no JSON object but the text ${JSON.stringify(shorten(call.params))}`)
   }
   return Effect.matchEffect(registered.decode(call.params), {
-    onFailure: (error) => {
-      const issue =
-        typeof call.params === "string"
-          ? `they are no JSON object but the text ${JSON.stringify(shorten(call.params))}`
-          : shorten(error.message)
-      return Effect.succeed(failed(call, new ToolArgumentsInvalid({ tool: call.name, issue })))
-    },
+    onFailure: (error) => invalid(shorten(error.message)),
     onSuccess: (params) => {
-      const key = task === undefined ? call.id : `${task.key}${call.id}`
+      const key = task === undefined ? call.as : `${task.key}${call.as}`
       const limit = options.maxResultBytes ?? defaultMaxResultBytes
-      const cleared: Cleared = { registered, call, params, key, limit, listening: task?.emit !== undefined }
-      return Effect.flatMap(
-        registered.needsApproval(params, { toolCallId: call.id, messages: options.messages ?? [] }),
-        (needed) => (needed ? approve(cleared) : perform(cleared))
-      )
+      return Effect.succeed({ registered, call, params, key, limit, listening: task?.emit !== undefined })
     }
   })
 }
 
-const approve = Effect.fnUntraced(function* (cleared: Cleared): Effect.fn.Return<ToolOutcome, Failure> {
-  const { call, registered } = cleared
-  const { approved, reason } = yield* Ask.ask(Approval.ask(call.id), {
-    plugin: registered.plugin.name,
-    tool: call.name,
-    params: toJson(call.params),
-    call: call.id
-  })
-  if (approved) return yield* perform(cleared)
-  return failed(call, new ToolDenied({ tool: call.name, ...(reason === undefined ? {} : { reason }) }))
+/** A call that a person decides about, or has. */
+const asAnswered = Effect.fnUntraced(function* (
+  given: Given,
+  question: Approval.Question
+): Effect.fn.Return<ToolOutcome, Failure> {
+  const { call } = given
+  const { approved, reason } = yield* Ask.ask(Approval.ask(call.as), question)
+  if (!approved) {
+    return failed(
+      call,
+      new ToolDenied({ tool: call.name, ...(reason === undefined ? {} : { reason: shorten(reason) }) })
+    )
+  }
+  const cleared = yield* Effect.result(lookedUp(given))
+  return Result.isFailure(cleared) ? failed(call, cleared.failure) : yield* perform(cleared.success)
 })
 
+/** A call that was begun, and may have been made: what became of it is found out before anything else. */
+const goOn = Effect.fnUntraced(function* (given: Given): Effect.fn.Return<ToolOutcome, Failure> {
+  const { call, options } = given
+  const cleared = yield* Effect.result(lookedUp(given))
+  if (Result.isSuccess(cleared)) return yield* performOnce(cleared.success)
+  // The tool is not there any more, or takes other arguments: only a person knows, and it cannot be called again.
+  const key = outcomeKey(call)
+  const detail = { plugin: "", tool: call.name, params: toJson(call.params), call: call.as }
+  const limit = options.maxResultBytes ?? defaultMaxResultBytes
+  return yield* Durable.call({
+    key,
+    detail,
+    schema: ToolOutcome,
+    call: Effect.succeed(failed(call, cleared.failure)),
+    reconcile: askWhatHappened({ call, limit }, key, detail)
+  })
+})
+
+/** A call and how large its result may be. */
+interface Bounded {
+  readonly call: Named
+  readonly limit: number
+}
+
 /** A call that may be made: known, with decoded arguments, approved. */
-interface Cleared {
+interface Cleared extends Bounded {
   readonly registered: RegisteredTool
-  readonly call: Call
   readonly params: unknown
   readonly key: string
-  readonly limit: number
   /** Whether anyone hears of it. */
   readonly listening: boolean
 }
 
-const perform = (cleared: Cleared): Effect.Effect<ToolOutcome, Failure> => {
+const perform = (cleared: Cleared): Effect.Effect<ToolOutcome, Failure> =>
+  cleared.registered.repeatable ? made(cleared) : performOnce(cleared)
+
+const made = (cleared: Cleared): Effect.Effect<ToolOutcome> => {
   const { call, listening, registered } = cleared
-  const once = listening
-    ? Effect.andThen(
-        Event.toolStarted({ call: call.id, tool: call.name, plugin: registered.plugin.name }),
-        attempt(cleared)
-      )
-    : attempt(cleared)
-  if (registered.repeatable) return once
-  const key = `tool:${call.id}`
-  const detail = { plugin: registered.plugin.name, tool: call.name, params: toJson(call.params), call: call.id }
+  if (!listening) return attempt(cleared)
+  return Effect.andThen(
+    Event.toolStarted({ call: call.as, tool: call.name, plugin: registered.plugin.name }),
+    attempt(cleared)
+  )
+}
+
+/** A call that is never repeated in silence. */
+const performOnce = (cleared: Cleared): Effect.Effect<ToolOutcome, Failure> => {
+  const { call, registered } = cleared
+  const key = outcomeKey(call)
+  const detail = { plugin: registered.plugin.name, tool: call.name, params: toJson(call.params), call: call.as }
   return Durable.call({
     key,
     detail,
     schema: ToolOutcome,
-    call: once,
+    call: made(cleared),
     reconcile: Effect.catchCause(lookUp(cleared), (cause) =>
       Cause.hasFails(cause) ? askWhatHappened(cleared, key, detail) : Effect.failCause(cause as Cause.Cause<never>)
     )
@@ -166,7 +306,7 @@ const attempt = (cleared: Cleared): Effect.Effect<ToolOutcome> => {
   })
 }
 
-const succeeded = ({ call, limit }: Cleared, { modelOutput, result }: Output): ToolOutcome =>
+const succeeded = ({ call, limit }: Bounded, { modelOutput, result }: Output): ToolOutcome =>
   bounded(
     {
       id: call.id,
@@ -218,9 +358,12 @@ const lookUp = (cleared: Cleared): Effect.Effect<Option.Option<ToolOutcome>, unk
 }
 
 // Not Durable.Uncertain itself: asked under a name per call, and answered with the tool's result, not with an outcome.
-const askWhatHappened = Effect.fnUntraced(function* (cleared: Cleared, key: string, detail: Schema.Json) {
-  const answer = yield* Ask.ask(Uncertain.ask(cleared.call.id), { key, detail })
+const askWhatHappened = Effect.fnUntraced(function* (given: Bounded, key: string, detail: Schema.Json) {
+  const ask = Uncertain.ask(given.call.as)
+  const task = yield* Task.Current
+  const question = task === undefined ? { key, detail } : Durable.uncertainQuestion(task, ask.name, key, detail)
+  const answer = yield* Ask.ask(ask, question)
   return answer.decision === "repeat"
     ? Option.none()
-    : Option.some(succeeded(cleared, { result: answer.result, modelOutput: undefined }))
+    : Option.some(succeeded(given, { result: answer.result, modelOutput: undefined }))
 })

@@ -1,3 +1,4 @@
+import * as Dispatcher from "@selvage/tools/Dispatcher"
 import type * as Prompt from "effect/ai/Prompt"
 import * as Schema from "effect/Schema"
 
@@ -6,10 +7,13 @@ export class PendingCall {
   readonly id: string
   readonly name: string
   readonly params: unknown
+  /** The name of the call in the journal: models and gateways give several calls of one turn the same id. */
+  readonly as: string
   // Out of sight of who prints or encodes a call: it is there for tools that decide by it whether they need approval.
   readonly #messages: ReadonlyArray<Prompt.Message>
 
-  constructor({ id, name, params }: Prompt.ToolCallPart, messages: ReadonlyArray<Prompt.Message>) {
+  constructor({ id, name, params }: Prompt.ToolCallPart, as: string, messages: ReadonlyArray<Prompt.Message>) {
+    this.as = as
     this.id = id
     this.name = name
     this.params = params
@@ -29,10 +33,12 @@ export const pendingCalls = ({ content }: Prompt.Prompt): ReadonlyArray<PendingC
   const last = content.at(-1)
   if (last?.role !== "assistant") return []
   const answered = new Set<string>()
-  const calls: Array<PendingCall> = []
+  const made: Array<Prompt.ToolCallPart> = []
   for (const part of last.content) {
     if (part.type === "tool-result") answered.add(part.id)
-    else if (part.type === "tool-call" && !part.providerExecuted) calls.push(new PendingCall(part, content))
+    else if (part.type === "tool-call" && !part.providerExecuted) made.push(part)
   }
+  const names = Dispatcher.distinct(made.map(({ id }) => id))
+  const calls = made.map((part, index) => new PendingCall(part, names[index] ?? part.id, content))
   return answered.size === 0 ? calls : calls.filter(({ id }) => !answered.has(id))
 }

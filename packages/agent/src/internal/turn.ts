@@ -1,5 +1,6 @@
 import * as Event from "@selvage/core/Event"
 import * as Limit from "@selvage/core/Limit"
+import * as Dispatcher from "@selvage/tools/Dispatcher"
 import type { RegistryInvalid } from "@selvage/tools/Errors"
 import type * as Registry from "@selvage/tools/Registry"
 import type * as AiError from "effect/ai/AiError"
@@ -88,11 +89,12 @@ const costOf = (
 
 /** A turn in which the model may call tools. Streams its text to who listens. */
 export const modelTurn = <R>(options: TurnOptions<R>, state: TurnState) =>
-  Effect.flatMap(options.registry, ({ toolkit }) =>
+  Effect.flatMap(options.registry, (registry) =>
     turn(
       options,
       state,
       (prompt) => {
+        const { toolkit } = registry
         const request = { prompt, toolkit, disableToolCallResolution: true, toolCallValidation: "deferred" } as const
         return Effect.flatMap(
           Event.isListening,
@@ -107,7 +109,7 @@ export const modelTurn = <R>(options: TurnOptions<R>, state: TurnState) =>
         // What follows a pause belongs to the answer that was paused.
         const whole = state.finishReason === "pause" ? state.text + text : text
         return {
-          messages: Prompt.fromResponseParts(parts),
+          messages: Prompt.fromResponseParts(parts.map((part) => kept(registry, part))),
           // What stays as it is need not be journaled.
           ...(whole === state.text ? {} : { text: whole }),
           ...(finishReason === state.finishReason ? {} : { finishReason })
@@ -115,6 +117,10 @@ export const modelTurn = <R>(options: TurnOptions<R>, state: TurnState) =>
       }
     )
   )
+
+/** A part as it is kept: what a model makes up is bounded before it is journaled. */
+const kept = (registry: Registry.Registry, part: Response.AnyPart): Response.AnyPart =>
+  part.type === "tool-call" && !part.providerExecuted ? Dispatcher.withinBounds(registry, part) : part
 
 /** A model that was asked again in mid-stream (`ModelPolicy` of `@selvage/models`) says so: what came before is void. */
 const isRestart = (part: Response.AnyPart): boolean =>

@@ -93,6 +93,10 @@ export class RunningTask implements Task.Task {
     }
     return this.#fingerprint
   }
+  asked(name: string) {
+    const opened = this.frame.log.opened.get(this.task) ?? []
+    return opened.flatMap((open) => (open.name === name ? [open.question] : []))
+  }
   ask({
     kind,
     millis,
