@@ -141,11 +141,16 @@ describe("Agent", () => {
       ])
       yield* Effect.gen(function* () {
         const { state } = yield* Thread.run(Buyer, { thread: "t", input: { prompt: "restock SKU-1" } })
-        const parts = state.messages.content.flatMap((message) =>
-          message.role === "assistant" || message.role === "tool" ? message.content : []
+        const called = state.messages.content.flatMap((message) =>
+          message.role === "assistant"
+            ? message.content.flatMap((part) => (part.type === "tool-call" ? [[part.id, part.name]] : []))
+            : []
         )
-        const called = parts.flatMap((part) => (part.type === "tool-call" ? [[part.id, part.name]] : []))
-        const told = parts.flatMap((part) => (part.type === "tool-result" ? [[part.id, part.name]] : []))
+        const told = state.messages.content.flatMap((message) =>
+          message.role === "tool"
+            ? message.content.flatMap((part) => (part.type === "tool-result" ? [[part.id, part.name]] : []))
+            : []
+        )
         assert.deepStrictEqual(called, told)
         assert.lengthOf(called, 3)
         const journal = yield* Journal.Journal
