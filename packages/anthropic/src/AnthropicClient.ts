@@ -47,7 +47,10 @@ export const defaultBaseUrl = "https://api.anthropic.com"
 /** The longest silence when no `timeout` is given. */
 export const defaultTimeout: Duration.Duration = Duration.minutes(10)
 
-/** Headers for every request. What is `Redacted` is kept out of errors, like the key. */
+/**
+ * Headers for every request. What is `Redacted` is kept out of errors, like the key, and is not sent along when a redirect
+ * leads to another origin.
+ */
 export type Headers = Readonly<Record<string, string | Redacted.Redacted>>
 
 /** How to reach the API. */
@@ -127,7 +130,10 @@ export const make = (options: Options): Service => {
     maxRetries: 0,
     logLevel: "off",
     openTelemetry: false,
-    fetch: options.fetch ?? Fetch.make({ silence: timeout + patience }),
+    fetch: Fetch.withholding(
+      options.fetch ?? Fetch.make({ silence: timeout + patience }),
+      Object.keys(headers).filter((name) => Redacted.isRedacted(headers[name]))
+    ),
     fetchOptions: options.fetchOptions,
     middleware: Object.keys(headers).length === 0 ? [] : [sending(headers)]
   })

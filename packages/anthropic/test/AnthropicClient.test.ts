@@ -58,6 +58,22 @@ describe("headers", () => {
     })
   )
 
+  it.effect("that are secret do not go on to another origin, whichever fetch is used", () =>
+    Effect.gen(function* () {
+      for (const fetch of [undefined, globalThis.fetch]) {
+        const other = yield* serveJson(message({}))
+        const server = yield* serve((response) => response.writeHead(307, { location: `${other.url}/v1` }).end())
+        yield* ask.pipe(
+          through(at(server.url, { headers: { "x-gateway": Redacted.make("t0ken"), "x-own": "1" }, fetch }))
+        )
+        assert.lengthOf(other.received, 1)
+        const { headers } = other.received[0]!
+        assert.propertyVal(headers, "x-own", "1")
+        for (const secret of ["x-gateway", "x-api-key", "authorization"]) assert.notProperty(headers, secret)
+      }
+    })
+  )
+
   it.effect("that are not configured are none", () =>
     Effect.gen(function* () {
       const server = yield* serveJson(message({}))

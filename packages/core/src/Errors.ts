@@ -5,8 +5,11 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
+import { tellCause } from "./internal/cause.ts"
 
 const list = (items: ReadonlyArray<string>) => (items.length === 0 ? "none" : items.join(", "))
+
+export { plainCause } from "./internal/cause.ts"
 
 /** A graph that cannot work, found when it is built; all findings at once. */
 export class GraphInvalid extends Schema.TaggedError<GraphInvalid>()("GraphInvalid", {
@@ -71,15 +74,21 @@ export class JournalConflict extends Schema.TaggedError<JournalConflict>()("Jour
   }
 }
 
-/** The journal could not be read or written. */
+/**
+ * The journal could not be read or written. Whether an append that failed so stands is not known: the next run reads where
+ * the thread stands.
+ */
 export class JournalUnavailable extends Schema.TaggedError<JournalUnavailable>()("JournalUnavailable", {
   operation: Schema.String,
+  /** Which store: its file, or its host and port. Never a user or a password. */
+  store: Schema.optionalKey(Schema.String),
+  /** What the store said, see {@link plainCause}. */
   cause: Schema.Defect()
 }) {
   override get message() {
-    const cause = this.cause
-    const reason = cause instanceof Error ? cause.message : String(cause)
-    return `The journal failed to ${this.operation}: ${reason}. Nothing uncommitted was kept; run the thread again once it is back.`
+    const reason = tellCause(this.cause)
+    const store = this.store === undefined || reason.includes(this.store) ? "" : ` (${this.store})`
+    return `The journal${store} failed to ${this.operation}: ${reason}. Nothing uncommitted was kept; run the thread again once it is back.`
   }
 }
 

@@ -19,8 +19,9 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as SqlClient from "effect/sql/SqlClient"
-import type * as Stream from "effect/Stream"
-import type { JournalUnavailable } from "./Errors.ts"
+import * as Stream from "effect/Stream"
+import { JournalUnavailable } from "./Errors.ts"
+import { plainCause } from "./internal/cause.ts"
 import { rangeOf } from "./internal/journalFold.ts"
 import * as Check from "./internal/sql/check.ts"
 import * as Dialect from "./internal/sql/dialect.ts"
@@ -51,8 +52,18 @@ export interface Notifications {
  */
 export type TransactNow = Writer.TransactNow
 
+/** How failures speak of a store. */
+export interface Named {
+  /** Its file, or its host and port: `PostgreSQL at db.internal:5432`. */
+  readonly name: string
+  /** Takes what nobody may see, such as a password that a server repeats, out of a text. */
+  readonly redact?: ((text: string) => string) | undefined
+}
+
 /** How the journal is kept. */
 export interface Options {
+  /** What the failures of the journal say of where it is. */
+  readonly store?: Named | undefined
   /** For PostgreSQL; a SQLite client has it as its `synchronous`. Default `full`: the server's own setting. */
   readonly durability?: Durability | undefined
   readonly snapshots?: SnapshotPolicy | undefined
@@ -76,9 +87,46 @@ const announceOn = (channel: string): Writer.Announce =>
     yield [text, [channel, JSON.stringify(names)]]
   }
 
+/** Says in a failure of the journal which store it is. */
+export const identify =
+  ({ name, redact }: Named) =>
+  (error: JournalUnavailable): JournalUnavailable =>
+    new JournalUnavailable({ operation: error.operation, store: name, cause: plainCause(error.cause, redact) })
+
+/** All operations of a journal, with failures that say which store it is. */
+const identified = (journal: Journal["Service"], store: Named): Journal["Service"] => {
+  const identity = identify(store)
+  const told = <E>(error: E): E | JournalUnavailable => (error instanceof JournalUnavailable ? identity(error) : error)
+  return Journal.of({
+    append: (...args) => Effect.mapError(journal.append(...args), told),
+    read: (...args) => Effect.mapError(journal.read(...args), told),
+    info: (...args) => Effect.mapError(journal.info(...args), told),
+    threads: (...args) => Stream.mapError(journal.threads(...args), told),
+    fork: (...args) => Effect.mapError(journal.fork(...args), told),
+    remove: (...args) => Effect.mapError(journal.remove(...args), told),
+    snapshot: (...args) => Effect.mapError(journal.snapshot(...args), told),
+    keepSnapshot: (...args) => Effect.mapError(journal.keepSnapshot(...args), told),
+    tail: (...args) => Stream.mapError(journal.tail(...args), told),
+    restore: (...args) => Effect.mapError(journal.restore(...args), told),
+    check: (...args) => Effect.mapError(journal.check(...args), told)
+  })
+}
+
 /** The journal on the client in the context. Makes and migrates its tables (recorded in `selvage_migrations`). */
-export const make = Effect.fnUntraced(function* (
-  options: Options = {}
+export const make = ({ store, ...options }: Options = {}): Effect.Effect<
+  Journal["Service"],
+  JournalUnavailable,
+  SqlClient.SqlClient | Scope.Scope
+> =>
+  store === undefined
+    ? makeJournal(options)
+    : Effect.mapBoth(makeJournal(options), {
+        onFailure: identify(store),
+        onSuccess: (journal) => identified(journal, store)
+      })
+
+const makeJournal = Effect.fnUntraced(function* (
+  options: Options
 ): Effect.fn.Return<Journal["Service"], JournalUnavailable, SqlClient.SqlClient | Scope.Scope> {
   const sql = yield* SqlClient.SqlClient
   const dialect = sql.onDialectOrElse({

@@ -11,6 +11,7 @@
  * - Redis must not evict these keys (`maxmemory-policy noeviction`, or `volatile-*` away from them), and what it has not
  *   written to disk when it dies was never spent: use `appendonly yes`.
  */
+import { plainCause } from "@selvage/core/Errors"
 import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -227,7 +228,7 @@ const make = Effect.fnUntraced(function* (options: RedisOptions | undefined) {
   const guarded =
     (operation: string) =>
     <A, E>(effect: Effect.Effect<A, E>) =>
-      Effect.mapError(effect, (cause) => new BudgetUnavailable({ operation, cause }))
+      Effect.mapError(effect, (cause) => new BudgetUnavailable({ operation, cause: plainCause(cause) }))
 
   const reserve = redis.eval(reserveScript)
   const renew = redis.eval(renewScript)

@@ -10,6 +10,7 @@
  * - Rows that are remembered no longer are deleted by the reservations of their own book. The books of runs and threads
  *   stay until they are forgotten (`Ledger.forget`).
  */
+import { plainCause } from "@selvage/core/Errors"
 import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -107,7 +108,7 @@ const make = Effect.fnUntraced(function* (options: Options | undefined) {
     <A, E>(effect: Effect.Effect<A, E>) =>
       effect.pipe(
         Effect.retry({ schedule: insists, while: (error) => error instanceof SqlError && error.isRetryable }),
-        Effect.mapError((cause) => new BudgetUnavailable({ operation, cause }))
+        Effect.mapError((cause) => new BudgetUnavailable({ operation, cause: plainCause(cause) }))
       )
 
   const lock = (lines: Arr.NonEmptyReadonlyArray<Line>) =>
@@ -249,7 +250,9 @@ export const layer = (options?: Options): Layer.Layer<BudgetStore, BudgetUnavail
   Layer.effect(
     BudgetStore,
     Migrator.make({})({ loader: migrations, table: "selvage_budget_migrations" }).pipe(
-      Effect.mapError((cause) => new BudgetUnavailable({ operation: "make or migrate its tables", cause })),
+      Effect.mapError(
+        (cause) => new BudgetUnavailable({ operation: "make or migrate its tables", cause: plainCause(cause) })
+      ),
       Effect.andThen(make(options))
     )
   )

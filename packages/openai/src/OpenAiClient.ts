@@ -44,7 +44,10 @@ export const defaultBaseUrl = "https://api.openai.com/v1"
 /** How the key travels: `Authorization: Bearer KEY`, Azure's `api-key: KEY`, or not at all. */
 export type Auth = "bearer" | "api-key" | "none"
 
-/** Headers for every request. What is `Redacted` is kept out of errors and of what is printed, like the key. */
+/**
+ * Headers for every request. What is `Redacted` is kept out of errors and of what is printed, like the key, and is not sent
+ * along when a redirect leads to another origin.
+ */
 export type Headers = Readonly<Record<string, string | Redacted.Redacted>>
 
 /** What a client is made from. */
@@ -119,6 +122,10 @@ export const make = (options: Options): Service => {
     if (Redacted.isRedacted(value)) secretHeaders.push([name.toLowerCase(), trimmed(value)])
     else plainHeaders[name] = value
   }
+  const safely = Fetch.withholding(
+    send,
+    secretHeaders.map(([name]) => name)
+  )
   const hidden = [
     ...(hasValue ? [Redacted.value(apiKey)] : []),
     ...secretHeaders.map(([, value]) => Redacted.value(value)),
@@ -135,7 +142,7 @@ export const make = (options: Options): Service => {
     for (const [name, value] of secretHeaders) {
       if (!Object.hasOwn(headers, name)) headers[name] = Redacted.value(value)
     }
-    return send(input, { ...init, headers })
+    return safely(input, { ...init, headers })
   }
   const sdk = new Sdk({
     apiKey: placeholder,

@@ -57,6 +57,33 @@ describe("OpenAiClient", () => {
     assert.isFalse(JSON.stringify(client.sdk.apiKey).includes(key))
   })
 
+  it.effect("sends no secret header on to another origin, whichever fetch is used", () =>
+    Effect.gen(function* () {
+      for (const fetch of [undefined, globalThis.fetch]) {
+        const seen: Array<Record<string, unknown>> = []
+        const other = yield* serve((request, response) => {
+          seen.push(request.headers)
+          response.end()
+        })
+        const url = yield* serve((_, response) => response.writeHead(307, { location: `${other}/v1` }).end())
+        const headers = { "x-gateway": Redacted.make("t0ken"), "x-own": "1" }
+        yield* Effect.exit(
+          LanguageModel.generateText({ prompt: "hello" }).pipe(
+            Effect.provide(
+              OpenAiLanguageModel.layer({ model: "gpt-4o" }).pipe(
+                Layer.provide(OpenAiClient.layer({ apiKey: Redacted.make(key), baseUrl: url, headers, fetch }))
+              )
+            )
+          )
+        )
+        assert.lengthOf(seen, 1)
+        assert.propertyVal(seen[0], "x-own", "1")
+        assert.notProperty(seen[0], "x-gateway")
+        assert.notProperty(seen[0], "authorization")
+      }
+    })
+  )
+
   it.effect("sends secret headers, and shows them neither in errors nor when inspected", () =>
     Effect.gen(function* () {
       const secret = "gateway-secret-0123"

@@ -31,14 +31,19 @@ import * as SqlJournal from "@selvage/core/SqlJournal"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type * as Redacted from "effect/Redacted"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import * as Address from "./internal/address.ts"
 
 /** Where the journal is, and how it is kept. */
 export interface Options {
-  /** `postgres://user:password@host:port/database`. */
+  /**
+   * `postgres://user:password@host:port/database`. Write each `/ ? # @ : %` of a user and a password percent-encoded
+   * (`%2F`). One that cannot be read is a `JournalUnavailable`; no failure shows the user or the password.
+   */
   readonly url: Redacted.Redacted
   /**
    * Default `full`: the server's own setting, which survives power loss as it comes. `normal` does not wait for the
@@ -64,6 +69,9 @@ const maxSchema = 48
 const quote = (name: string) => `"${name.replaceAll('"', '""')}"`
 
 const open = (cause: unknown) => new JournalUnavailable({ operation: "open: PostgreSQL did not let it in", cause })
+
+const refused = (reason: string) =>
+  Layer.effectContext(Effect.fail(new JournalUnavailable({ operation: "open", cause: new Error(reason) })))
 
 const decodeSchemaName = Schema.decodeUnknownEffect(Schema.Tuple([Schema.Tuple([Schema.String])]))
 
@@ -102,9 +110,12 @@ const changesOn = (client: PgClient.PgClient, channel: string): Stream.Stream<st
 export const layer = (options: Options): Layer.Layer<Journal, JournalUnavailable> => {
   const { durability, schema, snapshots } = options
   if (schema !== undefined && new TextEncoder().encode(schema).length > maxSchema) {
-    const error = new Error(`the name of the schema "${schema}" is longer than ${maxSchema} bytes`)
-    return Layer.effectContext(Effect.fail(open(error)))
+    return refused(`the name of the schema "${schema}" is longer than ${maxSchema} bytes`)
   }
+  const address = Address.parse(Redacted.value(options.url))
+  if (Result.isFailure(address)) return refused(address.failure)
+  const store: SqlJournal.Named = { name: Address.nameOf(address.success), redact: address.success.redact }
+  const identity = SqlJournal.identify(store)
   const client = PgClient.layer({
     url: options.url,
     applicationName: "selvage",
@@ -122,12 +133,12 @@ export const layer = (options: Options): Layer.Layer<Journal, JournalUnavailable
       const client = yield* PgClient.PgClient
       const channel = `selvage ${yield* Effect.mapError(schemaOf(client, schema), open)}`
       const notifications = { channel, changes: changesOn(client, channel) }
-      return SqlJournal.layerWith({ durability, snapshots, notifications })
+      return SqlJournal.layerWith({ store, durability, snapshots, notifications })
     })
   )
   return Layer.effectContext(
     Layer.build(Layer.provide(journal, client)).pipe(
-      Effect.mapError((error) => (error._tag === "JournalUnavailable" ? error : open(error)))
+      Effect.mapError((error) => identity(error._tag === "JournalUnavailable" ? error : open(error)))
     )
   )
 }

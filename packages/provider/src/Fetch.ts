@@ -179,6 +179,59 @@ export const make = ({ dispatcher, silence }: Options = {}): Fetch => {
   }
 }
 
+const sensitive = ["authorization", "cookie", "proxy-authorization", "api-key", "x-api-key"]
+
+/** The next request of a redirect, as the standard has it; without the secrets where it leads to another origin. */
+const redirected = (from: URL, to: URL, status: number, init: Init, secrets: ReadonlySet<string>): Init => {
+  const headers = new Headers(init.headers)
+  headers.delete("host")
+  const method = (init.method ?? "GET").toUpperCase()
+  const becomesGet = (status === 303 && method !== "HEAD") || ((status === 301 || status === 302) && method === "POST")
+  for (const name of Array.from(headers.keys())) {
+    if (becomesGet && name.startsWith("content-")) headers.delete(name)
+    if (from.origin !== to.origin && secrets.has(name)) headers.delete(name)
+  }
+  const { body: _, ...rest } = init
+  return becomesGet ? { ...rest, method: "GET", headers } : { ...init, headers }
+}
+
+type Init = NonNullable<Parameters<Fetch>[1]>
+
+/**
+ * A `fetch` that takes secret headers out of a request when a redirect leads to another origin: those that are named here,
+ * and the ones that carry keys by custom (`authorization`, `cookie`, `proxy-authorization`, `api-key`, `x-api-key`). It
+ * follows redirects itself, so that it holds for any `fetch`.
+ *
+ * ```ts
+ * import * as Fetch from "@selvage/provider/Fetch"
+ *
+ * export const fetch = Fetch.withholding(globalThis.fetch, ["x-gateway-token"])
+ * ```
+ */
+export const withholding = (fetch: Fetch, names: Iterable<string>): Fetch => {
+  const secrets = new Set([...sensitive, ...Array.from(names, (name) => name.toLowerCase())])
+  const failed = (why: string) => new TypeError("fetch failed", { cause: new Error(why) })
+  return async (input, init) => {
+    if (input instanceof Request || (init?.redirect ?? "follow") !== "follow") return fetch(input, init)
+    let url = new URL(String(input))
+    let sending: Init = { ...init, redirect: "manual" }
+    for (let count = 0; count <= maxRedirections; count++) {
+      const response = await fetch(count === 0 ? String(input) : url.href, sending)
+      if (response.type === "opaqueredirect") throw failed("this fetch does not tell where a redirect leads")
+      const location = response.headers.get("location")
+      if (!redirects.has(response.status) || location === null) return response
+      await response.body?.cancel()
+      if (!URL.canParse(location, url.href)) throw failed("a redirect leads to no address")
+      const next = new URL(location, url)
+      if (next.protocol !== "http:" && next.protocol !== "https:") throw failed("a redirect leads out of HTTP")
+      sending = redirected(url, next, response.status, sending, secrets)
+      if (sending.body instanceof ReadableStream) throw failed("a stream cannot be sent again")
+      url = next
+    }
+    throw failed(`there are more than ${maxRedirections} redirects`)
+  }
+}
+
 /** A `fetch` with nothing set. */
 export const fetch: Fetch = make()
 

@@ -47,16 +47,21 @@ export interface Options {
  */
 export const layer = (options: Options): Layer.Layer<Journal, JournalUnavailable> => {
   const { busyTimeout, durability = "full", filename, poll, snapshots } = options
+  const store: SqlJournal.Named = { name: `SQLite "${filename}"` }
   const client = SqliteClient.layer({ filename, synchronous: durability, busyTimeout })
   const journal = Layer.unwrap(
-    Effect.map(SqliteClient.SqliteClient, ({ transactNow }) => SqlJournal.layerWith({ poll, snapshots, transactNow }))
+    Effect.map(SqliteClient.SqliteClient, ({ transactNow }) =>
+      SqlJournal.layerWith({ store, poll, snapshots, transactNow })
+    )
   )
   return Layer.effectContext(
     Layer.build(Layer.provide(journal, client)).pipe(
       Effect.mapError((error) =>
         error._tag === "JournalUnavailable"
           ? error
-          : new JournalUnavailable({ operation: `open the file "${filename}"`, cause: error })
+          : SqlJournal.identify(store)(
+              new JournalUnavailable({ operation: `open the file "${filename}"`, cause: error })
+            )
       )
     )
   )

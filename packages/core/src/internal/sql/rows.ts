@@ -6,11 +6,13 @@ import type * as SqlClient from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import { Entry } from "../../Entry.ts"
 import { JournalUnavailable } from "../../Errors.ts"
+import { plainCause } from "../cause.ts"
 import type { ThreadInfo } from "../../Journal.ts"
 import type { Dialect } from "./dialect.ts"
 import * as Values from "./values.ts"
 
-export const unavailable = (operation: string) => (cause: unknown) => new JournalUnavailable({ operation, cause })
+export const unavailable = (operation: string) => (cause: unknown) =>
+  new JournalUnavailable({ operation, cause: plainCause(cause) })
 
 /** What a writer must know of a thread to append to it. */
 export interface Known {
