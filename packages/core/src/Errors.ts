@@ -238,6 +238,22 @@ export class RunReplaced extends Schema.TaggedError<RunReplaced>()("RunReplaced"
   }
 }
 
+/** A named run that was asked for again had failed, and another run followed it. */
+export class RunFailed extends Schema.TaggedError<RunFailed>()("RunFailed", {
+  thread: Schema.String,
+  /** Its name. */
+  run: Schema.String,
+  /** What it failed with. */
+  error: Schema.Struct({ tag: Schema.String, message: Schema.String })
+}) {
+  override get message() {
+    return (
+      `Run "${this.run}" of thread "${this.thread}" failed with ${this.error.tag} (${this.error.message}), ` +
+      `and another run followed it, so it cannot go on. Start it under another name to try its input again.`
+    )
+  }
+}
+
 /** A limit ended the work before the next turn. */
 export class LimitReached extends Schema.TaggedError<LimitReached>()("LimitReached", {
   limit: Schema.String,
@@ -263,6 +279,7 @@ export type ThreadFailure =
   | ThreadNotFound
   | ThreadBusy
   | RunReplaced
+  | RunFailed
   | GraphChanged
 
 /** Entries that are no thread: one is missing or out of its place. Nothing was restored. */

@@ -84,8 +84,9 @@ export interface RunOptions<Input> {
    */
   readonly input?: Input | undefined
   /**
-   * A name for this run: a run of a name is started once, however often it is asked for. A thread knows the names of its last
-   * 1,024 named runs.
+   * A name for this run: a run of a name is started once, however often it is asked for, and keeps its outcome. If another run
+   * followed it, one that is done gives the state as of its end, and one that failed is a `RunFailed`. A thread knows the
+   * names of its last 1,024 named runs.
    */
   readonly run?: string | undefined
   /**
@@ -109,8 +110,8 @@ export interface QueueOptions<Input> extends Omit<RunOptions<Input>, "whenBusy">
 
 /**
  * Starts a run of a thread, or goes on with the unfinished one. A finished thread without an input is left as it is.
- * Runs also what was queued behind it meanwhile. If all of these runs are done, the outcome is that of the last. If one fails,
- * those behind it run all the same, and then the first failure is given.
+ * Runs also what was queued behind it meanwhile. The outcome of a named run is its own. Without a name, if all of these runs are
+ * done, the outcome is that of the last; if one fails, those behind it run all the same, and then the first failure is given.
  */
 export const run: {
   <Name extends string, State, E, R, Input>(

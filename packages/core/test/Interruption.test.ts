@@ -41,7 +41,7 @@ describe("a run that is interrupted after any of its operations", () => {
     Effect.gen(function* () {
       for (const whenBusy of ["reject", "replace"] as const) {
         yield* Interruption.everyStep({
-          every: 3,
+          every: 9,
           subject: (step) =>
             Effect.all(
               [
@@ -91,6 +91,7 @@ const Asking = Graph.make("asking", {
 it.effect("an answer and a patch that are interrupted leave the thread as it was, or done", () =>
   Effect.gen(function* () {
     yield* Interruption.everyStep({
+      every: 3,
       subject: (step) =>
         Effect.gen(function* () {
           const thread = `t${step}`

@@ -9,17 +9,19 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import type { OpenAsk } from "../Ask.ts"
 import type { Entry, Values } from "../Entry.ts"
-import { JournalConflict, NodeContractViolated, RunReplaced, ThreadBusy } from "../Errors.ts"
+import { JournalConflict, NodeContractViolated, RunFailed, RunReplaced, ThreadBusy } from "../Errors.ts"
 import type { Event } from "../Event.ts"
 import { Journal } from "../Journal.ts"
 import { Suspended } from "../Task.ts"
 import { type Compiled, decodeUpdate, type Record_ } from "./compile.ts"
 import { type Frame, restore, type Run, type RunJournal, startState } from "./frame.ts"
 import { rangeOf } from "./journalFold.ts"
-import { keepWarm, open, type Opened } from "./open.ts"
+import { fold as foldTo, keepWarm, open, type Opened } from "./open.ts"
 import { emptyFrame, emptyReplay, type Queued, inFlight, type Replay, waitedBy } from "./replay.ts"
+import * as Runs from "./runs.ts"
 import { fold } from "./step.ts"
 import { describe, isJournalFailure, isTraced, runInTime } from "./runtime.ts"
+import * as UnderWay from "./underWay.ts"
 import * as Writer from "./writer.ts"
 
 export interface Options {
@@ -42,15 +44,6 @@ export type Outcome =
   | { readonly _tag: "Waiting"; readonly state: unknown; readonly asks: ReadonlyArray<OpenAsk> }
   | { readonly _tag: "Queued"; readonly seq: number }
 
-/** A run under way, in this process. */
-interface Running {
-  readonly run: string | undefined
-  readonly replaced: Deferred.Deferred<never, RunReplaced>
-  readonly ended: Deferred.Deferred<void>
-}
-
-const running = new WeakMap<Journal["Service"], Map<string, Set<Running>>>()
-
 /** Advances a thread until it is done, waits, or fails. */
 export const advance = (
   graph: Compiled,
@@ -68,17 +61,14 @@ export const advance = (
     return traced ? Effect.withSpan(advanced, "thread.run", { attributes }) : advanced
   })
 
-const runsOf = (journal: Journal["Service"], thread: string): ReadonlyArray<Running> =>
-  Array.from(running.get(journal)?.get(thread) ?? [])
-
 /** A run that is asked for again while it is under way here is waited for: its tasks do not run twice. */
 const underWay = (
   journal: Journal["Service"],
   { input, run, thread, whenBusy = "reject" }: Options
-): ReadonlyArray<Running> =>
+): ReadonlyArray<UnderWay.Running> =>
   input === undefined || run === undefined || whenBusy !== "reject"
     ? []
-    : runsOf(journal, thread).filter((running) => running.run === run)
+    : UnderWay.of(journal, thread).filter((running) => running.run === run)
 
 /** Ends the runs of this process that are under way, once it is known that there is something to replace them. */
 const replaceRunning = Effect.fnUntraced(function* (
@@ -86,7 +76,7 @@ const replaceRunning = Effect.fnUntraced(function* (
   graph: Compiled,
   { input, run, thread }: Options
 ) {
-  const runs = runsOf(journal, thread)
+  const runs = UnderWay.of(journal, thread)
   if (runs.length === 0) return
   const { log } = yield* open(journal, thread, graph).pipe(
     Effect.catchTag("ThreadNotFound", () => Effect.succeed<Opened>({ id: undefined, log: emptyReplay() }))
@@ -122,18 +112,7 @@ const replaceable = (
       const ended = Effect.forEach(before, ({ ended }) => Deferred.await(ended), { discard: true })
       return restore(Effect.andThen(ended, replaceable(journal, graph, options, listener, traced)))
     }
-    const { thread } = options
-    const run: Running = { run: options.run, replaced: Deferred.makeUnsafe(), ended: Deferred.makeUnsafe() }
-    const threads = running.get(journal) ?? new Map<string, Set<Running>>()
-    running.set(journal, threads)
-    const runs = threads.get(thread) ?? new Set()
-    threads.set(thread, runs)
-    runs.add(run)
-    const ended = Effect.suspend(() => {
-      runs.delete(run)
-      if (runs.size === 0) threads.delete(thread)
-      return Deferred.succeed(run.ended, undefined)
-    })
+    const { ended, run } = UnderWay.register(journal, options.thread, options.run)
     return Effect.ensuring(
       restore(Effect.raceFirst(once(journal, graph, options, listener, traced), Deferred.await(run.replaced))),
       ended
@@ -180,7 +159,15 @@ const once = Effect.fnUntraced(function* (
 type Start =
   | { readonly _tag: "Run"; readonly frame: Frame }
   | { readonly _tag: "Rest" }
+  | { readonly _tag: "Done"; readonly state: unknown }
   | { readonly _tag: "Queued"; readonly seq: number }
+
+/** What came of the queue: the run that began, and what was refused, of a run of that name too. */
+interface Taken {
+  readonly begun: Frame | undefined
+  readonly refused: Cause.Cause<unknown> | undefined
+  readonly own: Cause.Cause<unknown> | undefined
+}
 
 class Go {
   readonly #run: Run
@@ -201,7 +188,8 @@ class Go {
     return Effect.flatMap(this.#start(options, 0), (start) => {
       switch (start._tag) {
         case "Run":
-          return this.#finish(start.frame)
+          return this.#finish(start.frame, options.run)
+        case "Done":
         case "Queued":
           return Effect.succeed<Outcome>(start)
         case "Rest":
@@ -212,7 +200,7 @@ class Go {
 
   /** Whether another run of this process has the thread. */
   get #runsHere() {
-    return runsOf(this.#journal, this.#writer.thread).length > 1
+    return UnderWay.of(this.#journal, this.#writer.thread).length > 1
   }
 
   get #root() {
@@ -227,16 +215,17 @@ class Go {
   #start(options: Options, collisions: number): Effect.Effect<Start, unknown, unknown> {
     const { input, run: runKey, whenBusy = "reject" } = options
     const log = this.#log
-    if (input === undefined) return this.#goOn()
     if (runKey !== undefined && isKnown(log, runKey)) {
       const waiting = log.queue.find(({ run }) => run === runKey)
+      // One that is over does not go on with another, nor has it another's outcome.
+      if (waiting === undefined && runKey !== log.runKey) return this.#ended(runKey)
       const ahead = waiting !== undefined || log.outcome !== "done"
       if (whenBusy === "queue" && ahead && this.#runsHere) {
         return Effect.succeed<Start>({ _tag: "Queued", seq: waiting?.seq ?? log.runSeq })
       }
-      // One that is over does not go on with another.
-      return waiting === undefined && runKey !== log.runKey ? Effect.succeed<Start>({ _tag: "Rest" }) : this.#goOn()
+      return this.#goOn()
     }
+    if (input === undefined) return this.#goOn()
     // What moves the thread while it is decided what to do with an input for it is taken in, and decided anew.
     const decided = this.#take(options, whenBusy)
     return whenBusy === "reject"
@@ -251,6 +240,23 @@ class Go {
             )
         )
   }
+
+  /** How a run ended that another followed: the state as of its end, or why there is none. */
+  readonly #ended = Effect.fnUntraced({ self: this }, function* (this: Go, run: string): Effect.fn.Return<
+    Start,
+    unknown,
+    unknown
+  > {
+    const { head, runs } = this.#log
+    const { thread } = this.#writer
+    const known = runs.get(run)
+    const end = known === "unknown" ? yield* Runs.find(this.#journal, thread, run, head) : known
+    if (typeof end !== "object" || end.outcome === "replaced") return yield* new RunReplaced({ thread })
+    if (end.outcome === "failed") return yield* new RunFailed({ thread, run, error: end.error })
+    const log = yield* foldTo(this.#journal, thread, this.#graph, end.seq)
+    const frame = restore(this.#run, this.#graph, "", log.frames.get("") ?? emptyFrame(), true)
+    return { _tag: "Done", state: (yield* Effect.fromResult(frame)).state }
+  })
 
   #goOn(): Effect.Effect<Start, unknown, unknown> {
     const log = this.#log
@@ -355,50 +361,47 @@ class Go {
     }
   )
 
-  /** Runs a frame to where the thread is at rest, and then what is queued behind it. */
-  readonly #finish = Effect.fnUntraced({ self: this }, function* (this: Go, start: Frame): Effect.fn.Return<
-    Outcome,
-    unknown,
-    unknown
-  > {
-    let frame = start
-    let failure: Cause.Cause<unknown> | undefined
-    while (true) {
-      const { committed } = this.#run
-      if (committed !== undefined) yield* committed(frame.state)
-      const exit = yield* Effect.exit(this.#toRest(frame))
-      if (Exit.isSuccess(exit) && exit.value._tag === "Waiting") {
-        return failure === undefined ? exit.value : yield* Effect.failCause(failure)
+  /**
+   * Runs a frame to where the thread is at rest, and then what is queued behind it. The outcome is that of the run `name`;
+   * without one, that of the last run, or the first failure.
+   */
+  readonly #finish = Effect.fnUntraced(
+    { self: this },
+    function* (this: Go, start: Frame, name: string | undefined): Effect.fn.Return<Outcome, unknown, unknown> {
+      let frame = start
+      let own: Exit.Exit<Outcome, unknown> | undefined
+      let failure: Cause.Cause<unknown> | undefined
+      while (true) {
+        const { committed } = this.#run
+        if (committed !== undefined) yield* committed(frame.state)
+        const exit = yield* Effect.exit(this.#toRest(frame))
+        if (Exit.isFailure(exit) && !this.#endsRun(exit.cause)) return yield* Effect.failCause(exit.cause)
+        if (name !== undefined && name === this.#log.runKey) own = exit
+        if (Exit.isFailure(exit)) failure ??= exit.cause
+        const said = () => own ?? (failure === undefined ? exit : Exit.failCause(failure))
+        if (Exit.isSuccess(exit) && exit.value._tag === "Waiting") return yield* said()
+        const next = yield* Effect.exit(this.#takeQueued(exit, name))
+        if (Exit.isFailure(next)) {
+          // What the run failed with is told also where its end could not be journaled.
+          return yield* Effect.failCause(failure === undefined ? next.cause : Cause.combine(failure, next.cause))
+        }
+        const { begun, own: refusedOwn, refused } = next.value
+        failure ??= refused
+        if (refusedOwn !== undefined) own = Exit.failCause(refusedOwn)
+        if (begun === undefined) return yield* said()
+        frame = begun
       }
-      if (Exit.isFailure(exit)) {
-        if (!this.#endsRun(exit.cause)) return yield* Effect.failCause(exit.cause)
-        failure ??= exit.cause
-      }
-      const next = yield* Effect.exit(this.#takeQueued(exit))
-      if (Exit.isFailure(next)) {
-        // What the run failed with is told also where its end could not be journaled.
-        return yield* Effect.failCause(failure === undefined ? next.cause : Cause.combine(failure, next.cause))
-      }
-      const { begun, refused } = next.value
-      failure ??= refused
-      if (begun === undefined) {
-        return failure === undefined && Exit.isSuccess(exit) ? exit.value : yield* Effect.failCause(failure!)
-      }
-      frame = begun
     }
-  })
+  )
 
   /** Journals the end of a run and, at once with it, the beginning of the one that is queued behind it. */
   readonly #takeQueued = Effect.fnUntraced(
     { self: this },
     function* (
       this: Go,
-      exit: Exit.Exit<unknown, unknown>
-    ): Effect.fn.Return<
-      { readonly begun: Frame | undefined; readonly refused: Cause.Cause<unknown> | undefined },
-      unknown,
-      unknown
-    > {
+      exit: Exit.Exit<unknown, unknown>,
+      name: string | undefined
+    ): Effect.fn.Return<Taken, unknown, unknown> {
       const log = this.#log
       // A defect ends a run as an error does; an interruption leaves it unfinished.
       let ending: ReadonlyArray<Entry> = Exit.isFailure(exit)
@@ -407,21 +410,23 @@ class Go {
           ? []
           : [{ _tag: "RunFinished", outcome: "done" }]
       let refused: Cause.Cause<unknown> | undefined
+      let own: Cause.Cause<unknown> | undefined
       while (true) {
         const [next] = log.queue
         if (next === undefined) {
           const [last] = ending
-          if (last === undefined) return { begun: undefined, refused }
+          if (last === undefined) return { begun: undefined, refused, own }
           yield* this.#writer.append([last])
           // What was queued in this moment is taken up too.
           ending = []
           continue
         }
         const begun = yield* Effect.exit(this.#begin(next, ending))
-        if (Exit.isSuccess(begun)) return { begun: begun.value.frame, refused }
+        if (Exit.isSuccess(begun)) return { begun: begun.value.frame, refused, own }
         // One that is refused is out of the queue and does not hold up those behind it.
         if (log.queue[0] === next) return yield* Effect.failCause(begun.cause)
         refused ??= begun.cause
+        if (name !== undefined && name === next.run) own = begun.cause
         ending = []
       }
     }

@@ -5,6 +5,7 @@ import type { OpenAsk } from "../Ask.ts"
 import { type Entry, type GraphShape, type Sequenced, statusOf, type TaskResult, type Values } from "../Entry.ts"
 import { type Migrate, type Migration, upcast } from "../Migration.ts"
 import type { Record_ } from "./compile.ts"
+import * as Runs from "./runs.ts"
 import type { Arrived, Finished } from "./step.ts"
 
 /** What changed a frame's state, in order. */
@@ -71,11 +72,11 @@ export interface Replay {
   /** Asks whose deadline passed. */
   readonly expired: Set<string>
   readonly queue: Array<Queued>
-  /** The input of the last run, its key and its entry, and the keys of the runs before. */
+  /** The input of the last run, its name and its entry, and how the last named runs ended. */
   input: Values | undefined
   runKey: string | undefined
   runSeq: number
-  readonly runs: Set<string>
+  readonly runs: Runs.Ends
   outcome: "unfinished" | "done" | "failed" | "waiting"
   /** How long the run waited for answers, and since when it does, in milliseconds. */
   waited: number
@@ -125,7 +126,7 @@ export const emptyReplay = (): Replay => ({
   input: undefined,
   runKey: undefined,
   runSeq: 0,
-  runs: new Set(),
+  runs: new Map(),
   outcome: "unfinished",
   waited: 0,
   waitingSince: undefined,
@@ -203,17 +204,6 @@ const isOutside = (entry: Entry): boolean =>
 export const waitedBy = ({ waited, waitingSince }: Replay, now: number): number =>
   waited + (waitingSince === undefined ? 0 : now - waitingSince)
 
-/** Of how many runs a thread knows the names: the last ones. */
-export const maxRuns = 1024
-
-const remember = (runs: Set<string>, run: string): void => {
-  runs.delete(run)
-  runs.add(run)
-  if (runs.size <= maxRuns) return
-  const [oldest] = runs
-  runs.delete(oldest!)
-}
-
 const unqueue = (replay: Replay, seq: number): void => {
   const index = replay.queue.findIndex((queued) => queued.seq === seq)
   if (index >= 0) replay.queue.splice(index, 1)
@@ -230,12 +220,14 @@ const restartClock = (replay: Replay, at: number): void => {
   if (replay.waitingSince !== undefined) replay.waitingSince = at
 }
 
-const apply = (replay: Replay, { at, entry, seq }: Sequenced): void => {
+const apply = (replay: Replay, sequenced: Sequenced): void => {
+  const { at, entry, seq } = sequenced
   if (replay.waitingSince !== undefined && !isOutside(entry)) {
     replay.waited += at - replay.waitingSince
     replay.waitingSince = undefined
   }
   replay.outcome = statusOf(entry) ?? replay.outcome
+  Runs.note(replay.runs, replay.runKey, sequenced)
   switch (entry._tag) {
     case "RunStarted": {
       replay.shape = entry.graph ?? replay.shape
@@ -249,7 +241,6 @@ const apply = (replay: Replay, { at, entry, seq }: Sequenced): void => {
       replay.input = entry.input
       replay.runKey = entry.run
       replay.runSeq = seq
-      if (entry.run !== undefined) remember(replay.runs, entry.run)
       if (entry.queued !== undefined) unqueue(replay, entry.queued)
       return
     }

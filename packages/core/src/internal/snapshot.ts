@@ -33,9 +33,21 @@ const Cut = Schema.Struct({
   runKey: Schema.optionalKey(Schema.String),
   runSeq: Schema.Int,
   runs: Schema.Array(Schema.String),
+  /** How those of the runs ended that did; there since ends are kept. */
+  ends: Schema.optionalKey(
+    Schema.Array(
+      Schema.Struct({
+        run: Schema.String,
+        outcome: Schema.Literals(["done", "failed", "replaced"]),
+        seq: Schema.Int,
+        error: Schema.optionalKey(Schema.Struct({ tag: Schema.String, message: Schema.String }))
+      })
+    )
+  ),
   queue: Schema.Array(Schema.Struct({ seq: Schema.Int, input: Values, run: Schema.optionalKey(Schema.String) }))
 })
 const decode = Schema.decodeUnknownExit(Cut)
+const unsaid = { tag: "Defect", message: "the journal does not say why" }
 
 /** The snapshot of a thread as it stands; `undefined` in the middle of a step, with questions open, or with graphs inside. */
 export const cut = (graph: Compiled, log: Replay): Snapshot | undefined => {
@@ -75,7 +87,8 @@ export const cut = (graph: Compiled, log: Replay): Snapshot | undefined => {
     ...(log.input === undefined ? {} : { input: log.input }),
     ...(log.runKey === undefined ? {} : { runKey: log.runKey }),
     runSeq: log.runSeq,
-    runs: Array.from(log.runs),
+    runs: Array.from(log.runs.keys()),
+    ends: Array.from(log.runs).flatMap(([run, end]) => (typeof end === "string" ? [] : [{ run, ...end }])),
     queue: log.queue.map(({ input, run, seq }) => ({ seq, input, ...(run === undefined ? {} : { run }) }))
   }
   // All of it is JSON, which an interface cannot be said to be.
@@ -113,7 +126,11 @@ export const open = (snapshot: Snapshot, graph: Compiled | undefined): Replay | 
   log.input = cut.input
   log.runKey = cut.runKey
   log.runSeq = cut.runSeq
-  for (const run of cut.runs) log.runs.add(run)
+  // One of which an older snapshot does not say how it ended is looked for in the entries, if it is asked for.
+  for (const run of cut.runs) log.runs.set(run, cut.ends !== undefined && run === cut.runKey ? "unfinished" : "unknown")
+  for (const { error, outcome, run, seq } of cut.ends ?? []) {
+    log.runs.set(run, outcome === "failed" ? { outcome, seq, error: error ?? unsaid } : { outcome, seq })
+  }
   log.queue.push(...cut.queue.map(({ input, run, seq }) => ({ seq, input, run })))
   return log
 }
