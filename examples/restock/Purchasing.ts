@@ -87,7 +87,7 @@ export const PurchasingLive = Layer.unwrap(
       },
       {
         reconcile: {
-          place_order: (_: unknown, { key }: { readonly key: string }) =>
+          place_order: (_, { key }) =>
             Effect.map(warehouse.orders, (orders) =>
               Option.fromUndefinedOr(orders.find((order) => order.idempotencyKey === key))
             )

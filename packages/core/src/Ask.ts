@@ -69,7 +69,7 @@ export const make = <
   Answer,
   AnswerEncoded,
   D extends Duration.Input = never,
-  O extends (question: Question) => Answer = never
+  O = unknown
 >(
   name: Name,
   options: {
@@ -78,9 +78,9 @@ export const make = <
     /** `uncertain`: nobody knows whether a call was made. */
     readonly kind?: "question" | "uncertain"
     readonly deadline?: D
-    readonly otherwise?: O
+    readonly otherwise?: O & ((question: NoInfer<Question>) => NoInfer<Answer>)
   }
-): Ask<Name, Question, Answer, [D] extends [never] ? never : [O] extends [never] ? AskExpired : never> => ({
+): Ask<Name, Question, Answer, [D] extends [never] ? never : unknown extends O ? AskExpired : never> => ({
   name,
   kind: options.kind ?? "question",
   question: Schema.toCodecJson(options.question),

@@ -12,11 +12,6 @@
  * A fan-out of no items goes on after its target. Routes and item functions must be pure: they are evaluated again when
  * a thread is resumed.
  *
- * **Gotchas**
- *
- * Write `of` and `keys` with a parameter, also where they do not use the state (`of: (_) => [1, 2]`): the compiler looks at
- * a function without one before it knows the nodes, and refuses it.
- *
  * @since 0.1.0
  */
 

@@ -60,8 +60,8 @@ export type State<G> = G extends Graph<string, infer S, unknown, unknown, never>
 /** What a run of a graph is given. */
 export type Input<G> = G extends Graph<string, unknown, unknown, unknown, infer I> ? I : never
 
-/** What a graph may be made of. */
-export type Nodes<State> = Readonly<Record<string, Node.Fn<State> | Node.Any>>
+/** What a graph may be made of: functions of the state, and definitions (with an input of their own, or of the state). */
+export type Nodes<State> = Readonly<Record<string, Node.Fn<State> | { readonly [Node.TypeId]: unknown }>>
 
 type Simplify<A> = { readonly [K in keyof A]: A[K] } & {}
 
@@ -94,6 +94,10 @@ type NodeUpdate<N> = N extends { readonly [Node.TypeId]: unknown; readonly run: 
 
 // A node whose update fits adds `unknown` to its property, which changes nothing; one that does not adds a type that
 // says what is wrong, so the compiler's error stands on the line of that node.
+type CheckNode<N, C extends Channel.Channels> =
+  // The compiler asks for the type of a generator's parameter before it knows the node: nothing may be wrong then.
+  [N] extends [never] ? unknown : Node.Typed<NodeInput<N>> & CheckUpdate<N, C>
+
 type CheckUpdate<N, C extends Channel.Channels> = N extends (...args: never) => infer Returned
   ? Returned extends Effect.Effect<infer A, unknown, unknown>
     ? CheckChannels<A, C>
@@ -117,9 +121,12 @@ type KeysOf<A> = A extends unknown ? keyof A : never
 /** The nodes that can be reached by an edge without items: those that take the state. */
 type Targets<N, S> = { [K in keyof N & string]: [S] extends [NodeInput<N[K]>] ? K : never }[keyof N & string] | "end"
 
-type FanOuts<N> = { [K in keyof N & string]: Edge.FanOut<K, NodeInput<N[K]>> }[keyof N & string]
+// The compiler looks at functions without parameters before it knows the names of the nodes: then any item is right.
+type Item<N, K extends keyof N> = string extends keyof N ? unknown : NodeInput<N[K]>
 
-type Eachs<N, S> = { [K in keyof N & string]: Edge.Each<S, K, NodeInput<N[K]>> }[keyof N & string]
+type FanOuts<N> = { [K in keyof N & string]: Edge.FanOut<K, Item<N, K>> }[keyof N & string]
+
+type Eachs<N, S> = { [K in keyof N & string]: Edge.Each<S, K, Item<N, K>> }[keyof N & string]
 
 type Choice<N, S> = Targets<N, S> | ReadonlyArray<Targets<N, S>> | FanOuts<N>
 
@@ -167,7 +174,7 @@ type Internal = Task.Suspended | Task.JournalFailure | GraphFailure
 export const make = <
   const Name extends string,
   C extends Channel.Channels,
-  N extends Nodes<Channel.State<C>>,
+  N extends Nodes<Simplify<Channel.State<C>>>,
   const Routed extends string = never,
   const P extends { readonly [K in keyof N]?: Policy.Any } = {},
   const Joined extends string = never,
@@ -179,11 +186,11 @@ export const make = <
     /** The channels of the state. */
     readonly state: C
     /** Functions of the state, node services, asks, graphs. */
-    readonly nodes: { readonly [K in keyof N]: N[K] & CheckUpdate<NoInfer<N[K]>, NoInfer<C>> }
+    readonly nodes: N & { readonly [K in keyof N]: CheckNode<NoInfer<N[K]>, NoInfer<C>> }
     /** Where to go from `start` and after each node. */
-    readonly edges: Edges<NoInfer<N>, Channel.State<C>>
+    readonly edges: Edges<NoInfer<N>, Simplify<Channel.State<C>>>
     /** Where to go when a node fails with an error of this tag; such an error leaves the graph's error type. */
-    readonly onError?: Infer<Routed> & OnError<NoInfer<N>, Channel.State<NoInfer<C>>, NoInfer<P[keyof P] | Q>>
+    readonly onError?: Infer<Routed> & OnError<NoInfer<N>, Simplify<Channel.State<NoInfer<C>>>, NoInfer<P[keyof P] | Q>>
     /**
      * Nodes that wait: each runs once all the nodes named here have led to it, also where their branches differ in length,
      * and waits anew after that. A node that is no join runs whenever one leads to it.
@@ -191,7 +198,7 @@ export const make = <
      * A branch that goes elsewhere does not hold a join up for ever: when nothing else is left to run, it runs with what
      * arrived.
      */
-    readonly joins?: Infer<Joined> & Joins<NoInfer<N>, Channel.State<NoInfer<C>>>
+    readonly joins?: Infer<Joined> & Joins<NoInfer<N>, Simplify<Channel.State<NoInfer<C>>>>
     /** What happens around the attempts of a node. */
     readonly policies?: P
     /** The policy of each node that has none of its own; not of asks and of graphs inside. */

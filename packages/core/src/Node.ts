@@ -1,13 +1,19 @@
 /**
  * A node is a named step of a graph: `(input) => Effect<Update, E, R>`.
  *
- * - A plain **function** of the state, written in place.
+ * - A plain **function** of the state, written in place: an arrow, a method, `Effect.fn` or `Effect.fnUntraced`.
  * - {@link make}: a function with an input schema of its own, the target of a fan-out or of an error route.
  * - {@link Service}: a contract without an implementation. A layer implements it, another layer fakes it.
  * - `Ask.node`, `Graph.node`: a person, and a graph, as a node.
  *
  * Combinators make a node of a node, whatever kind it is: {@link orElse} gives it a fallback, {@link withPolicy} a policy
  * of its own, {@link adapt} fits it to another state, {@link transform} anything else.
+ *
+ * **Gotchas**
+ *
+ * The compiler knows the state's type in a function that stands right where a graph's node stands, and not in an argument
+ * of a call there. So write the parameter's type in a function given to a combinator, to `Ask.node` or to `Graph.node`
+ * (`({ topic }: { readonly topic: string }) => …`). Without it the graph does not compile.
  *
  * **Example** (a contract, its implementation, its use)
  *
@@ -99,6 +105,11 @@ export const transform = <Input, Update, E, R, Update2, E2, R2>(
 /** What can be used as a node: a definition, or a plain function. */
 export type Source<Input, Update, E, R> = Node<Input, Update, E, R> | ((input: Input) => Effect.Effect<Update, E, R>)
 
+/** Added to an argument, it refuses a function whose parameter is `any`, and changes nothing for every other. */
+export type Typed<Input> = 0 extends 1 & Input
+  ? { readonly "the parameter of this node is `any`: write its type, as in ({ n }: { readonly n: number })": never }
+  : unknown
+
 const toNode = <Input, Update, E, R>(self: Source<Input, Update, E, R>): Node<Input, Update, E, R> =>
   isNode(self) ? self : { [TypeId]: brand, kind: "task", input: undefined, graph: undefined, run: self }
 
@@ -143,7 +154,7 @@ const isOwn = (error: unknown): boolean =>
  * ```
  */
 export const orElse = <Input, Update, E, R, Update2, E2, R2>(
-  self: Source<Input, Update, E, R>,
+  self: Source<Input, Update, E, R> & Typed<NoInfer<Input>>,
   other: Source<NoInfer<Input>, Update2, E2, R2>
 ): Node<Input, Update | Update2, Extract<E, NotOwn> | E2, R | R2> => {
   const fallback = toNode(other)
@@ -161,7 +172,7 @@ export const orElse = <Input, Update, E, R, Update2, E2, R2>(
  * of the graph for the node goes around this one. What the policy fails with and needs joins the node's type.
  */
 export const withPolicy = <Input, Update, E, R, Failure, Services>(
-  self: Source<Input, Update, E, R>,
+  self: Source<Input, Update, E, R> & Typed<NoInfer<Input>>,
   policy: Policy.Policy<Failure, Services>
 ): Node<Input, Update, E | Failure, R | Services> =>
   transform(toNode(self), (run) =>
@@ -197,7 +208,7 @@ const asAttempts = <Update, E, R>(run: Effect.Effect<Update, E, R>): Effect.Effe
  * ```
  */
 export const adapt = <Input, Output, E, R, State, Update>(
-  self: Source<Input, Output, E, R>,
+  self: Source<Input, Output, E, R> & Typed<NoInfer<Input>>,
   options: {
     readonly input: (state: State) => NoInfer<Input>
     readonly update: (output: NoInfer<Output>, state: State) => Update
@@ -219,16 +230,28 @@ export const adapt = <Input, Output, E, R, State, Update>(
 /** The implementation of a node service. */
 export type Handler<Input, Output, E, R = never> = (input: Input) => Effect.Effect<Output, E, R>
 
+/**
+ * An effect that makes the implementation of a node service.
+ *
+ * The second half says nothing new. It has no type parameter that is still to be inferred, so that the compiler finds the
+ * type of the handler's parameter there, also where `Effect.fnUntraced` makes the handler.
+ */
+export type MadeHandler<Input, Output, E, R = never, EX = never, RX = never> = Effect.Effect<
+  Handler<Input, Output, E, R>,
+  EX,
+  RX
+> &
+  Effect.Effect<Handler<Input, Output, E, unknown>, unknown, unknown>
+
 /** A node service: a tag with a contract, usable as a node in any graph. */
 export interface ServiceClass<Self, Id extends string, Input, Output, E>
   extends
     Context.ServiceClass<Self, Id, Handler<Input, Output, E | NodeContractViolated>>,
     Node<Input, Output, E | NodeContractViolated, Self> {
   /** Implements the node. What the handler requires is required of the layer. */
-  readonly toLayer: {
-    <R>(handler: Handler<Input, Output, E, R>): Layer.Layer<Self, never, R>
-    <R, EX, RX>(handler: Effect.Effect<Handler<Input, Output, E, R>, EX, RX>): Layer.Layer<Self, EX, R | RX>
-  }
+  readonly toLayer: <R = never, EX = never, RX = never>(
+    handler: Handler<Input, Output, E, R> | MadeHandler<Input, Output, E, R, EX, RX>
+  ) => Layer.Layer<Self, EX, R | RX>
 }
 
 /**

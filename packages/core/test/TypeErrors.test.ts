@@ -43,7 +43,7 @@ const graphOf = (count: number): string => {
     const plain = i + 1 < count && (i + 1) % 5 === 4 ? `{ each: "${next}", of: ({ topics }) => topics }` : `"${next}"`
     switch (i % 5) {
       case 0:
-        nodes.push(`n${i}: ({ spent }) => Effect.succeed({ spent: spent + 1 })`)
+        nodes.push(`n${i}: Effect.fnUntraced(function* ({ spent }) { return { spent: spent + 1 } })`)
         edges.push(`n${i}: ({ spent }) => (spent > 3 ? "${next}" : "end")`)
         break
       case 1:
