@@ -24,20 +24,6 @@ export class NotAJournal extends Schema.TaggedError<NotAJournal>()("NotAJournal"
   }
 }
 
-/** The journaled updates of a channel do not fit the way it folds. */
-export class UpdateUnfoldable extends Schema.TaggedError<UpdateUnfoldable>()("UpdateUnfoldable", {
-  channel: Schema.String,
-  kind: Schema.String,
-  seq: Schema.Int
-}) {
-  override get message() {
-    return (
-      `Entry ${this.seq} updates channel "${this.channel}" with a value that a channel of kind "${this.kind}" cannot take. ` +
-      `Look at it with selvage events, or read the state before it with --at ${this.seq - 1}.`
-    )
-  }
-}
-
 /** There is no module at that path. */
 export class ModuleNotFound extends Schema.TaggedError<ModuleNotFound>()("ModuleNotFound", {
   module: Schema.String,

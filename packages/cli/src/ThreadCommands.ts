@@ -19,9 +19,6 @@ import * as Entries from "./Entries.ts"
 import * as GraphModule from "./GraphModule.ts"
 import * as Output from "./Output.ts"
 import { journal, jsonFlag, root } from "./Root.ts"
-import * as StateFold from "./StateFold.ts"
-import * as Summary from "./Summary.ts"
-import * as TypedState from "./TypedState.ts"
 
 const thread = Argument.String("thread").pipe(Argument.withDescription("The name of the thread"))
 
@@ -72,28 +69,23 @@ export const show = Command.make(
   "show",
   { thread, json: jsonFlag },
   Effect.fnUntraced(function* ({ json, thread }) {
-    const { info, summary } = yield* Effect.gen(function* () {
-      const info = yield* Effect.flatMap(Journal, (service) => service.info(thread))
-      const entries = Entries.read(thread, { after: 0, until: info.head })
-      return { info, summary: yield* Stream.runFold(entries, Summary.empty, Summary.next) }
+    const { info, summary } = yield* Effect.all({
+      info: Effect.flatMap(Journal, (service) => service.info(thread)),
+      summary: Thread.summary({ thread })
     }).pipe(Effect.provide(yield* journal))
     yield* Output.print(json ? [Output.json(summaryJson(info, summary))] : summaryLines(info, summary))
   })
 ).pipe(Command.withDescription("Sum up a thread: status, runs, steps, tasks, open asks, the last failure"))
 
-const summaryJson = (info: ThreadInfo, summary: Summary.Summary) => ({
+const summaryJson = (info: ThreadInfo, summary: Thread.Summary) => ({
   ...infoJson(info),
-  forked: summary.forked,
-  runs: summary.runs,
-  steps: summary.steps,
-  innerSteps: summary.innerSteps,
-  tasks: Object.fromEntries(summary.nodes),
-  asks: Array.from(summary.asks.values()),
+  ...summary,
   failure: summary.failure && { ...summary.failure, at: Output.time(summary.failure.at) }
 })
 
-const summaryLines = (info: ThreadInfo, summary: Summary.Summary): ReadonlyArray<string> => {
-  const { asks, failure, forked, innerSteps, nodes, runs, steps } = summary
+const summaryLines = (info: ThreadInfo, summary: Thread.Summary): ReadonlyArray<string> => {
+  const { asks, failure, forked, innerSteps, runs, steps, tasks } = summary
+  const nodes = Object.entries(tasks)
   const lines = Output.table([
     ["thread", info.thread],
     ["graph", info.graph],
@@ -105,12 +97,12 @@ const summaryLines = (info: ThreadInfo, summary: Summary.Summary): ReadonlyArray
     ["runs", String(runs)],
     ["steps", innerSteps === 0 ? String(steps) : `${steps}, and ${innerSteps} in graphs inside`]
   ]).slice()
-  if (nodes.size > 0) {
-    const rows = Array.from(nodes, ([node, { done, failed }]) => [node, String(done), String(failed)])
+  if (nodes.length > 0) {
+    const rows = nodes.map(([node, { done, failed }]) => [node, String(done), String(failed)])
     lines.push("", ...Output.table([["NODE", "DONE", "FAILED"], ...rows]))
   }
-  if (asks.size > 0) {
-    const rows = Array.from(asks.values(), ({ ask, kind, question }) => [ask, kind, JSON.stringify(question)])
+  if (asks.length > 0) {
+    const rows = asks.map(({ ask, kind, question }) => [ask, kind, JSON.stringify(question)])
     lines.push("", ...Output.table([["OPEN ASK", "KIND", "QUESTION"], ...rows]))
   }
   if (failure !== undefined) {
@@ -215,18 +207,13 @@ export const state = Command.make(
   Effect.fnUntraced(function* ({ at, graph, json, thread }) {
     const print = (value: unknown) => Output.print([Output.json(value, json ? undefined : 2)])
     yield* Effect.gen(function* () {
-      const until = yield* Entries.position(thread, Option.getOrUndefined(at))
-      const fold = StateFold.empty()
-      yield* Stream.runForEach(Entries.read(thread, { after: 0, until }), (entry) =>
-        Effect.fromResult(StateFold.next(fold, entry))
-      )
-      const folded = StateFold.result(fold)
-      if (Option.isSome(graph)) {
-        const info = yield* Effect.flatMap(Journal, (service) => service.info(thread))
-        const [found] = yield* GraphModule.load(graph.value, info.graph)
-        const typed = yield* Thread.state(found.graph, { thread, at: until })
-        return yield* print(TypedState.merge(typed, folded))
-      }
+      const info = yield* Effect.flatMap(Journal, (service) => service.info(thread))
+      const loaded = Option.isSome(graph) ? yield* GraphModule.load(graph.value, info.graph) : undefined
+      const folded = yield* Thread.stateJson({
+        thread,
+        at: Option.getOrElse(at, () => info.head),
+        graph: loaded?.[0].graph
+      })
       yield* print(folded.state)
       for (const channel of folded.unfolded) {
         yield* Output.tell(

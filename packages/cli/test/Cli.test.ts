@@ -1,6 +1,5 @@
 import { Cli } from "@selvage/cli"
 import * as Entries from "@selvage/cli/Entries"
-import * as StateFold from "@selvage/cli/StateFold"
 import { Journal, Thread } from "@selvage/core"
 import { assert, describe, it } from "@effect/vitest"
 import * as NodeServices from "@effect/platform-node/NodeServices"
@@ -134,14 +133,12 @@ describe("selvage", () => {
         })
         const encode = Schema.encodeEffect(Schema.toCodecJson(Generic))
         yield* Effect.gen(function* () {
-          const fold = StateFold.empty()
           const seen = new Set<string>()
           const until = yield* Entries.position("done", undefined)
           const entries = yield* Stream.runCollect(Entries.read("done", { after: 0, until }))
           for (const entry of entries) {
-            yield* Effect.fromResult(StateFold.next(fold, entry))
             const typed = yield* Thread.state(Orders, { thread: "done", at: entry.seq })
-            const { at, longest, ...generic } = StateFold.result(fold).state
+            const { at, longest, ...generic } = (yield* Thread.stateJson({ thread: "done", at: entry.seq })).state
             assert.deepStrictEqual<unknown>(generic, yield* encode(typed))
             assert.strictEqual(at, typed.at?.toISOString())
             assert.isArray(longest)

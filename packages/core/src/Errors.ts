@@ -181,6 +181,20 @@ export class GraphChanged extends Schema.TaggedError<GraphChanged>()("GraphChang
   }
 }
 
+/** An entry of a thread changes the state in a way that its channels cannot take. */
+export class StateUnreadable extends Schema.TaggedError<StateUnreadable>()("StateUnreadable", {
+  thread: Schema.String,
+  seq: Schema.Int,
+  issues: Schema.Array(Schema.String)
+}) {
+  override get message() {
+    return (
+      `Entry ${this.seq} of thread "${this.thread}" does not fit the channels that the journal names: ${this.issues.join("; ")}. ` +
+      `Read the state as of entry ${this.seq - 1}, or look at the entry itself.`
+    )
+  }
+}
+
 /** An answer to an ask that is not open. */
 export class AskNotOpen extends Schema.TaggedError<AskNotOpen>()("AskNotOpen", {
   thread: Schema.String,

@@ -36,7 +36,7 @@ import {
   AskNotOpen,
   CallInFlight,
   EntryNotFound,
-  GraphChanged,
+  type GraphChanged,
   type JournalConflict,
   type JournalCorrupt,
   type JournalUnavailable,
@@ -51,16 +51,20 @@ import type { Event } from "./Event.ts"
 import type { Graph } from "./Graph.ts"
 import * as Advance from "./internal/advance.ts"
 import type { Compiled, Record_ } from "./internal/compile.ts"
-import { restore, startState } from "./internal/frame.ts"
+import { entryAt, standing } from "./internal/describe.ts"
+import { startState } from "./internal/frame.ts"
 import { hasEntry, rangeOf } from "./internal/journalFold.ts"
 import { fold, keepWarm, open } from "./internal/open.ts"
-import { emptyFrame, inFlight, type Replay } from "./internal/replay.ts"
+import { inFlight } from "./internal/replay.ts"
 import * as View from "./internal/view.ts"
 import { maxCollisions } from "./internal/writer.ts"
 import { Journal } from "./Journal.ts"
 
 export type { OpenAsk } from "./Ask.ts"
 export { WarmThreads } from "./internal/open.ts"
+export { stateJson, summary } from "./internal/describe.ts"
+export type { StateJson } from "./internal/shapes.ts"
+export type { LastFailure, Summary, Tasks } from "./internal/summary.ts"
 export type { Message, Update } from "./internal/view.ts"
 
 /** How a run ended: the graph is done, or every task left waits for an answer. */
@@ -217,17 +221,10 @@ export const state = <Name extends string, State, E, R, Input>(
     const { thread } = options
     const journal = yield* Journal
     const { head } = yield* journal.info(thread)
-    const at = options.at ?? head
-    if (!hasEntry(head, at)) return yield* new EntryNotFound({ thread, seq: at, head })
+    const at = yield* entryAt(thread, head, options.at)
     const log = yield* fold(journal, thread, graph.compiled, at)
     return (yield* standing(thread, graph.compiled, log)).state as State
   })
-
-const standing = (thread: string, graph: Compiled, log: Replay) =>
-  Effect.suspend(() => {
-    const run = { journal: undefined, emit: undefined, committed: undefined, traced: false }
-    return Effect.fromResult(restore(run, graph, "", log.frames.get("") ?? emptyFrame(), true))
-  }).pipe(Effect.mapError(({ differences, graph }) => new GraphChanged({ thread, graph, differences })))
 
 // How many entries are read at once.
 const page = 256

@@ -106,7 +106,8 @@ interface Definition {
   readonly migrate?: Migrate
 }
 
-const compileChannel = (channel: Channel.Any): CompiledChannel => {
+/** A channel with the codecs of its updates and values. */
+export const compileChannel = (channel: Channel.Any): CompiledChannel => {
   let state: JsonCodec | undefined
   return {
     channel,

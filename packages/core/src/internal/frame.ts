@@ -106,7 +106,8 @@ export const restore = (
   return Result.succeed({ run, graph, path, log, ...standing, next: undefined })
 }
 
-const applyChange = (
+/** Folds what changed a frame into where it stands; fails with what does not fit the graph. */
+export const applyChange = (
   graph: Compiled,
   standing: Standing,
   change: Change,

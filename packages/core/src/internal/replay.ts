@@ -140,7 +140,7 @@ const frameAt = (replay: Replay, path: string, shape?: GraphShape): FrameLog => 
   if (frame === undefined) {
     frame = emptyFrame(shape)
     replay.frames.set(path, frame)
-    if (path !== "") frameAround(replay, path)?.inside.add(path)
+    if (path !== "") replay.frames.get(frameAround(replay, path))?.inside.add(path)
   }
   return frame
 }
@@ -159,14 +159,14 @@ const closeAsks = (replay: Replay, frame: FrameLog): void => {
   frame.closed.clear()
 }
 
-/** The frame around another, as far as it is known. Names of tasks may have the signs of a path in them. */
-const frameAround = (replay: Replay, path: string): FrameLog | undefined => {
+/** The path of the frame around another, as far as it is known. Names of tasks may have the signs of a path in them. */
+export const frameAround = ({ frames }: Replay, path: string): string => {
   for (let end = path.lastIndexOf("/", path.length - 2); end >= 0; end = path.lastIndexOf("/", end - 1)) {
-    const around = replay.frames.get(path.slice(0, end + 1))
-    if (around !== undefined) return around
+    const around = path.slice(0, end + 1)
+    if (frames.has(around)) return around
     if (end === 0) break
   }
-  return replay.frames.get("")
+  return ""
 }
 
 /** Forgets the frames inside another: what ran there is folded into updates, or will not be gone on with. */

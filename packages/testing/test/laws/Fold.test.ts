@@ -1,5 +1,5 @@
 // Law 1. A thread's state is a pure fold of its journal through the reducers; replaying gives the same state, byte for byte.
-import { Channel, Graph, Journal, Thread } from "@selvage/core"
+import { Ask, Channel, Graph, Journal, Thread } from "@selvage/core"
 import type { Entry, TaskResult } from "@selvage/core/Entry"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -169,6 +169,77 @@ for (const store of stores("selvage_law_fold_test")) {
           })
         ).pipe(Effect.provide(store.layer)),
       60_000
+    )
+
+    it.live(
+      "without the graph as with it, but for what only the graph knows, at every entry",
+      () =>
+        holds(
+          scripts({ maxLength: 6 }),
+          store,
+          { memory: 15, other: 2 },
+          Effect.fnUntraced(function* (script, thread) {
+            const graph = scripted(script)
+            yield* Thread.run(graph, { thread, input: {} })
+            yield* Thread.patch(graph, { thread, update: { total: 1, warnings: ["patched"] } })
+            yield* Thread.run(graph, { thread, run: "again", input: { total: 1 } })
+            const { head } = yield* Effect.flatMap(Journal.Journal, (journal) => journal.info(thread))
+            for (let at = 1; at <= head; at += store.name === "memory" ? 1 : Math.ceil(head / 6)) {
+              const { state: typed } = yield* Thread.stateJson({ thread, at, graph })
+              const { state, unfolded, unwritten } = yield* Thread.stateJson({ thread, at })
+              assert.deepStrictEqual(unfolded.toSorted(), ["product", "tags", "widths"])
+              const unknown = new Set([...unfolded, ...unwritten])
+              for (const channel of new Set([...Object.keys(typed), ...Object.keys(state)])) {
+                if (!unknown.has(channel)) assert.deepStrictEqual(state[channel], typed[channel], `${channel} at ${at}`)
+              }
+            }
+          })
+        ).pipe(Effect.provide(store.layer)),
+      60_000
+    )
+
+    it.live("the summary of a thread has the asks that are open, and counts what was done", () =>
+      Effect.gen(function* () {
+        const Sure = Ask.make("sure", { question: Schema.String, answer: Schema.Boolean })
+        const Inner = Graph.make("inner", {
+          state: { go: Channel.last(Schema.Boolean), ok: Channel.optional(Schema.Boolean) },
+          nodes: { one: ({ go }) => Effect.map(go ? Ask.ask(Sure, "sure?") : Effect.succeed(false), (ok) => ({ ok })) },
+          edges: { start: "one", one: "end" }
+        })
+        const graph = Graph.make("outer", {
+          state: { go: Channel.last(Schema.Boolean), ok: Channel.optional(Schema.Boolean) },
+          nodes: {
+            in: Graph.node(Inner, {
+              input: ({ go }: { readonly go: boolean }) => ({ go }),
+              update: ({ ok }) => ({ ok })
+            })
+          },
+          edges: { start: "in", in: "end" }
+        })
+        const summary = Thread.summary({ thread: "asks" })
+        const run = (go: boolean) => Thread.run(graph, { thread: "asks", input: { go }, whenBusy: "replace" })
+        const agree = Effect.gen(function* () {
+          assert.deepStrictEqual((yield* summary).asks, yield* Thread.asks({ thread: "asks" }))
+        })
+        yield* run(true)
+        assert.lengthOf((yield* summary).asks, 1)
+        yield* agree
+        // Replaced, patched, answered, and a step that is committed: each closes what was asked.
+        yield* run(false)
+        assert.lengthOf((yield* summary).asks, 0)
+        yield* agree
+        yield* run(true)
+        yield* Thread.patch(graph, { thread: "asks", update: { ok: true } })
+        assert.lengthOf((yield* summary).asks, 0)
+        yield* agree
+        yield* Thread.run(graph, { thread: "asks" })
+        yield* Thread.answer(Sure, { thread: "asks", value: true })
+        yield* agree
+        assert.strictEqual((yield* Thread.run(graph, { thread: "asks" }))._tag, "Done")
+        const { asks, innerSteps, runs, steps, tasks } = yield* summary
+        assert.deepStrictEqual([asks, runs, steps, innerSteps], [[], 3, 2, 2])
+        assert.deepStrictEqual(tasks, { "in/one": { done: 2, failed: 0 }, in: { done: 2, failed: 0 } })
+      }).pipe(Effect.provide(store.layer))
     )
 
     it.live("a -0 is folded as the 0 that will be read", () =>
