@@ -136,20 +136,35 @@ export class EntryNotFound extends Schema.TaggedError<EntryNotFound>()("EntryNot
   }
 }
 
-/** The thread has unfinished work and was given another input. */
+/** The thread has unfinished work and was given another input, or the same under another name. */
 export class ThreadBusy extends Schema.TaggedError<ThreadBusy>()("ThreadBusy", {
   thread: Schema.String,
   asks: Schema.Array(Schema.String),
   /** How many inputs queue, where no more may. */
-  queued: Schema.optionalKey(Schema.Int)
+  queued: Schema.optionalKey(Schema.Int),
+  /** How many inputs queue before this one, where no run is under way. */
+  ahead: Schema.optionalKey(Schema.Int),
+  /** What of the call is not that of the unfinished run. */
+  differs: Schema.optionalKey(Schema.Literals(["input", "name"])),
+  /** The name of the unfinished run, if it has one. */
+  run: Schema.optionalKey(Schema.String)
 }) {
   override get message() {
+    const thread = `Thread "${this.thread}"`
     if (this.queued !== undefined) {
-      return `Thread "${this.thread}" has ${this.queued} inputs in its queue and takes no more. Run it until there is room.`
+      return `${thread} has ${this.queued} inputs in its queue and takes no more. Run it until there is room.`
     }
-    return this.asks.length > 0
-      ? `Thread "${this.thread}" waits for an answer to ${list(this.asks)} and cannot take another input. Answer it first.`
-      : `Thread "${this.thread}" has an unfinished run with another input. Run it without an input to finish it first.`
+    if (this.ahead !== undefined) {
+      return `${thread} has ${this.ahead} inputs in its queue that no run has taken up. Run it without an input first.`
+    }
+    const { first, waits } =
+      this.asks.length > 0
+        ? { waits: `waits for an answer to ${list(this.asks)}`, first: "Answer it first" }
+        : { waits: "has an unfinished run", first: "Run it without an input to finish it first" }
+    if (this.differs !== "name") return `${thread} ${waits} and cannot take another input. ${first}.`
+    const own = this.run === undefined ? "has no name" : `is named "${this.run}"`
+    const under = this.run === undefined ? "without a name" : "under that name"
+    return `${thread} ${waits}. Its run ${own} and has the same input. ${first}, or run it ${under}.`
   }
 }
 

@@ -272,6 +272,19 @@ class Go {
     return Effect.map(Effect.andThen(migrated, this.#restored()), (frame): Start => ({ _tag: "Run", frame }))
   }
 
+  /** What stands in the way of an input. */
+  #busy(unfinished: boolean, input: Values): ThreadBusy {
+    const { asks, input: own, outcome, queue, runKey } = this.#log
+    const thread = this.#writer.thread
+    if (!unfinished || outcome === "failed") return new ThreadBusy({ thread, asks: [], ahead: queue.length })
+    return new ThreadBusy({
+      thread,
+      asks: Array.from(asks.keys()),
+      differs: Equal.equals(input, own) ? "name" : "input",
+      ...(runKey === undefined ? {} : { run: runKey })
+    })
+  }
+
   #take(options: Options, whenBusy: "reject" | "queue" | "replace"): Effect.Effect<Start, unknown, unknown> {
     const { input, run: runKey } = options
     const log = this.#log
@@ -288,7 +301,7 @@ class Go {
       const named = runKey === undefined ? {} : { run: runKey }
       if (standing !== undefined) return yield* this.#begin({ input: json, run: runKey })
       if (whenBusy === "reject") {
-        return yield* new ThreadBusy({ thread: this.#writer.thread, asks: Array.from(log.asks.keys()) })
+        return yield* this.#busy(unfinished, json)
       }
       if (log.queue.length >= maxQueued) {
         return yield* new ThreadBusy({ thread: this.#writer.thread, asks: [], queued: log.queue.length })

@@ -238,6 +238,43 @@ for (const store of stores("selvage_behaviours_threads")) {
         }).pipe(Effect.provide(store.layer))
     )
 
+    it.effect("a busy thread says what of the call is not that of its run: the input, or the name alone", () =>
+      Effect.gen(function* () {
+        const ask = Graph.make("asks", {
+          state: { q: Channel.last(Schema.String), ok: Channel.optional(Schema.Boolean) },
+          nodes: {
+            ask: Effect.fnUntraced(function* ({ q }) {
+              return { ok: yield* Ask.ask(Approve, q) }
+            })
+          },
+          edges: { start: "ask", ask: "end" }
+        })
+        const busy = (thread: string, q: string, run?: string) =>
+          Effect.gen(function* () {
+            const error = yield* Effect.flip(Thread.run(ask, { thread, run, input: { q } }))
+            assert.ok(error._tag === "ThreadBusy")
+            return { message: error.message, differs: error.differs, run: error.run }
+          })
+        yield* Thread.run(ask, { thread: "t", run: "one", input: { q: "?" } })
+        assert.deepStrictEqual(yield* busy("t", "?", "two"), {
+          differs: "name",
+          run: "one",
+          message:
+            'Thread "t" waits for an answer to ask@1/approve. Its run is named "one" and has the same input. Answer it first, or run it under that name.'
+        })
+        assert.deepStrictEqual(yield* busy("t", "!", "two"), {
+          differs: "input",
+          run: "one",
+          message: 'Thread "t" waits for an answer to ask@1/approve and cannot take another input. Answer it first.'
+        })
+        yield* Thread.run(ask, { thread: "u", input: { q: "?" } })
+        assert.include((yield* busy("u", "?", "two")).message, "Its run has no name and has the same input.")
+        // A fork keeps the name of the run it was made of.
+        yield* Thread.fork(ask, { thread: "t", at: 1, as: "f" })
+        assert.include((yield* busy("f", "?", "f")).message, 'Its run is named "one" and has the same input.')
+      }).pipe(Effect.provide(store.layer))
+    )
+
     it.effect(
       "26. What happens when a new input reaches a busy thread is chosen by the caller: reject, queue behind it, or interrupt and replace",
       () =>
