@@ -103,9 +103,40 @@ export const windowName = (window: Window | undefined): string => {
 export const bookOf = ({ name, window }: Account): string =>
   window === undefined ? name : `${name} (${windowName(window)})`
 
+/** A part of time: when it begins, which names it, and when what was charged to it counts no longer. */
 interface Slot {
   readonly slot: number
   readonly ends: number
+}
+
+/** When a wall clock of the zone first shows this time; where it skips the time, when it has skipped it. */
+const whenShown = (wall: DateTime.Utc, zone: string): number =>
+  DateTime.toEpochMillis(
+    DateTime.makeZonedUnsafe(wall, { timeZone: zone, adjustForTimeZone: true, disambiguation: "compatible" })
+  )
+
+const oneOf = { day: { days: 1 }, week: { weeks: 1 }, month: { months: 1 } } as const
+
+/**
+ * The window of the calendar that an instant is in. A window begins when a clock of the zone first shows the first midnight
+ * of its day, week or month, and ends where the next begins. So windows divide time whatever clocks do: an hour that is shown
+ * twice belongs to the window that has begun, also where it is shown with the date of the day before, and a date that a zone
+ * skips has no window.
+ */
+const calendarWindow = ({ every, zone }: typeof Calendar.Type, now: number): Slot => {
+  const shown = DateTime.makeUnsafe(DateTime.toDate(DateTime.makeZonedUnsafe(now, { timeZone: zone })))
+  let first = DateTime.startOf(shown, every, { weekStartsOn: 1 })
+  let slot = whenShown(first, zone)
+  while (slot > now) {
+    first = DateTime.subtract(first, oneOf[every])
+    slot = whenShown(first, zone)
+  }
+  for (;;) {
+    first = DateTime.add(first, oneOf[every])
+    const ends = whenShown(first, zone)
+    if (ends > now) return { slot, ends }
+    slot = ends
+  }
 }
 
 // Time zone arithmetic takes longer than all the rest; the current slot of a calendar is the answer nearly always.
@@ -114,17 +145,14 @@ const calendarSlot = (window: typeof Calendar.Type, now: number): Slot => {
   const name = windowName(window)
   const known = current.get(name)
   if (known !== undefined && known.slot <= now && now < known.ends) return known
-  const local = DateTime.makeZonedUnsafe(now, { timeZone: window.zone })
-  const made = {
-    slot: DateTime.toEpochMillis(DateTime.startOf(local, window.every, { weekStartsOn: 1 })),
-    ends: DateTime.toEpochMillis(DateTime.endOf(local, window.every, { weekStartsOn: 1 })) + 1
-  }
+  const made = calendarWindow(window, now)
   if (current.size >= 256) current.clear()
   current.set(name, made)
   return made
 }
 
-const slotOf = (window: Window | undefined, now: number): Slot => {
+/** The slot that an instant is charged to: the same one for every instant of a window, or of a slice of a rolling one. */
+export const slotOf = (window: Window | undefined, now: number): Slot => {
   if (window === undefined) return { slot: 0, ends: never }
   if ("every" in window) return calendarSlot(window, now)
   const length = Duration.toMillis(Duration.fromInputUnsafe(window.last as Duration.Input))
