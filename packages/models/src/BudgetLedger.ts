@@ -8,11 +8,17 @@
  * - A reservation that is never settled, because its process died, holds its amount until it expires
  *   ({@link Options.holdFor}). Usage that is settled later still counts. What takes longer is kept ({@link Service.keep}).
  * - Usage is charged to the window in which it was reserved.
+ * - A clock that is set back or forward gives no fresh ceiling. What was spent counts until its window has ended by the clock;
+ *   what this process holds is held for the time that passes, not until a time of day.
  *
  * **Gotchas**
  *
  * - Callers that wait for one account are served in order within a process; another process, or a caller who comes when
  *   there is room, may be before them.
+ * - After a clock of a machine was set forward by more than a third of `holdFor`, processes that share a store renew what they
+ *   hold within another third, each before it reserves again: until then a process may be granted what another one holds.
+ * - What was spent while a clock was ahead counts until the window that it showed has ended. Should that take too long, `forget`
+ *   the account.
  * - {@link events} keeps the last 256 events for a reader that is behind, and drops older ones.
  *
  * **Example**
@@ -71,6 +77,8 @@ import {
   windowName
 } from "./internal/budgetAccount.ts"
 import { bounded } from "./internal/bounded.ts"
+import { makeHolds } from "./internal/budgetHolds.ts"
+import { elapsedMillis } from "./internal/elapsed.ts"
 import { isImmediate } from "./internal/immediate.ts"
 import { askAgain } from "./internal/retrying.ts"
 
@@ -164,7 +172,7 @@ export interface Service {
   ) => Effect.Effect<Reservation, BudgetExceeded | BudgetUnavailable>
   /**
    * Lets a reservation not expire before it is settled or released, for at most `keepFor`: for what may take longer than
-   * `holdFor`. Whoever asks for it must settle or release.
+   * `holdFor`. Who asks for it must settle or release.
    */
   readonly keep: (reservation: Reservation) => Effect.Effect<void>
   /**
@@ -302,55 +310,27 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
           return Effect.fail(new BudgetUnavailable({ operation, cause }))
         })
 
-  // One fiber renews what all calls of this process hold. It looks three times in the life of a reservation, so that a store
-  // may fail it once.
-  const kept = new Map<string, { readonly reservation: Reservation; readonly until: number; expires: number }>()
-  const anyKept = yield* Latch.make()
-  const keep = (reservation: Reservation) =>
-    Effect.suspend(() => {
-      const { expires, id, lines } = reservation
-      if (lines.length === 0) return Effect.void
-      kept.set(id, { reservation, until: expires - holdFor + keepFor, expires })
-      return kept.size === 1 ? Effect.asVoid(anyKept.open) : Effect.void
-    })
-  const renewals = Effect.gen(function* () {
-    const now = yield* Clock.currentTimeMillis
-    const due = [...kept.values()].filter((own) => own.expires < own.until && own.expires - now <= (holdFor * 2) / 3)
-    for (const [id, { until }] of kept) if (until <= now) kept.delete(id)
-    yield* Effect.forEach(
-      due,
-      (own) => {
-        const { id, lines } = own.reservation
-        if (!kept.has(id) || !Arr.isReadonlyArrayNonEmpty(lines)) return Effect.void
-        const expires = Math.min(now + holdFor, own.until)
-        return answered("renew an amount", store.renew({ id, charges: lines, now, expires })).pipe(
-          Effect.andThen(Effect.sync(() => (own.expires = expires))),
-          Effect.catchCause((cause) =>
-            Effect.logWarning("a reservation could not be renewed, it is tried again", cause)
-          )
-        )
-      },
-      { concurrency: 8, discard: true }
-    )
+  const holds = makeHolds({
+    holdFor,
+    keepFor,
+    renew: (request) => answered("renew an amount", store.renew(request))
   })
-  // Closed before it is looked at: what is kept in between opens it again.
-  const renewing = anyKept.close.pipe(
-    Effect.andThen(Effect.suspend(() => (kept.size === 0 ? anyKept.await : Effect.void))),
-    Effect.andThen(Effect.sleep(holdFor / 3)),
-    Effect.andThen(renewals)
-  )
 
   const giveBack = (id: string, lines: ReadonlyArray<Line>) =>
     Arr.isReadonlyArrayNonEmpty(lines)
-      ? Effect.flatMap(Clock.currentTimeMillis, (now) =>
-          answered("release an amount", store.release({ id, charges: lines, now }))
-        )
+      ? Effect.flatMap(Clock.currentTimeMillis, (now) => {
+          holds.end(id)
+          return answered("release an amount", store.release({ id, charges: lines, now }))
+        })
       : Effect.void
 
   // Not interruptible but while the store is asked. If that ends without an answer, what it may have granted is given back.
   const tryReserve = (accounts: ReadonlyArray<Account>, amount: Amount) =>
+    Effect.andThen(holds.caughtUp, asked(accounts, amount))
+  const asked = (accounts: ReadonlyArray<Account>, amount: Amount) =>
     Effect.withFiber((fiber): Effect.Effect<Reservation, BudgetExceeded | BudgetUnavailable> => {
-      const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
+      const clock = fiber.getRef(Clock.Clock)
+      const now = clock.currentTimeMillisUnsafe()
       const id = `${ledger}-${(reservations++).toString(36)}`
       const expires = now + holdFor
       const lines = accounts.map((account) => lineOf(account, now, maxHolds))
@@ -363,11 +343,15 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
             Effect.interruptible,
             Effect.onError(() => Effect.ignore(giveBack(id, lines)))
           )
-      return Effect.flatMap(answer, (reply) =>
-        reply._tag === "Reserved"
-          ? Effect.succeed(reservation)
-          : Effect.fail(exceeded(accounts[reply.index] ?? accounts[0]!, lines[reply.index] ?? lines[0], amount, reply))
-      )
+      return Effect.flatMap(answer, (reply) => {
+        if (reply._tag === "Refused") {
+          return Effect.fail(
+            exceeded(accounts[reply.index] ?? accounts[0]!, lines[reply.index] ?? lines[0], amount, reply)
+          )
+        }
+        holds.begin(id, lines, expires, elapsedMillis(clock))
+        return Effect.succeed(reservation)
+      })
     })
 
   // One waiting caller of a book looks whether there is room, the others stand behind it: so they are served in order, and
@@ -451,7 +435,7 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
     Effect.withFiber((fiber) => {
       const { id, lines } = reservation
       if (!Arr.isReadonlyArrayNonEmpty(lines)) return Effect.void
-      kept.delete(id)
+      holds.end(id)
       const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
       const answer = store.settle({ id, charges: lines, usage, now })
       const sure = immediate ? answer : askAgain(answered("settle an amount", answer), insists)
@@ -462,15 +446,14 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
     })
 
   const release = Effect.fnUntraced(function* ({ id, lines }: Reservation) {
-    kept.delete(id)
     yield* giveBack(id, lines)
     yield* wake()
   })
 
-  yield* Effect.forkScoped(Effect.forever(renewing))
+  yield* Effect.forkScoped(holds.renewing)
   return Ledger.of({
     reserve,
-    keep,
+    keep: ({ id }) => holds.keep(id),
     settle,
     release,
     balances: Effect.fnUntraced(function* (inputs) {

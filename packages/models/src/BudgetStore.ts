@@ -10,15 +10,19 @@
  * - `reserve` is all or nothing over its lines, and one atomic step: no two callers see the same room.
  * - What counts of a book at a time is the sum of its slots that have not ended and of its holds that have not expired and
  *   whose slot has not ended. A hold is granted only if this sum, with it, is within the ceiling.
+ * - Time may go back, and all of this holds: a slot that has ended and a hold that has expired by a later time count again by an
+ *   earlier one, so a clock that is set gives no fresh ceiling. For this a store drops nothing by what a clock says alone: it
+ *   keeps the last slots and holds of a book however old they are, and of older slots the sum ({@link foldEnded}).
  * - `settle` counts the usage once. The hold may have expired: late usage counts, for as long as the hold is remembered.
- * - `renew` lets a hold expire later. One that has expired counts again, though there may be no room for it any more: what it
+ * - `renew` says anew when a hold expires. One that has expired counts again, though there may be no room for it any more: what it
  *   is held for goes on.
  * - Amounts are whole numbers up to 2^53, so there is no drift.
  *
  * **Gotchas**
  *
  * - Time is the caller's clock. Machines that share a store must agree on it to well within the life of a hold.
- * - A hold that expired is remembered for {@link Options.remember}. Usage that is settled later than that is refused.
+ * - A hold that expired is remembered for {@link Options.remember}, and longer while it is one of the last thousand of its book.
+ *   Usage that is settled later than that is not counted.
  *
  * ```ts
  * import * as BudgetStore from "@selvage/models/BudgetStore"
@@ -31,12 +35,14 @@
  * ```
  */
 import type * as Arr from "effect/Array"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { format } from "effect/Formatter"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
+import { elapsedMillis } from "./internal/elapsed.ts"
 import { immediate } from "./internal/immediate.ts"
 
 /** Tokens, and money in micro-dollars (millionths of a US dollar). Both are whole and not negative. */
@@ -136,7 +142,7 @@ export interface Service {
     readonly now: number
     readonly expires: number
   }) => Effect.Effect<Reply, BudgetUnavailable>
-  /** Lets a hold end later than it would. Nothing happens if there is none. */
+  /** Says anew when a hold expires: mostly later than it would. Nothing happens if there is none. */
   readonly renew: (request: {
     readonly id: string
     readonly charges: Arr.NonEmptyReadonlyArray<Charge>
@@ -184,9 +190,33 @@ export const lacking = ({ ceiling, maxHolds }: Line, sums: Sums, amount: Amount)
   return sums.holds >= maxHolds ? "holds" : undefined
 }
 
-interface Slot {
+/** A slot of a book: when it began, until when it counts, and what was spent in it. */
+export interface Slot {
+  readonly slot: number
   readonly ends: number
-  amount: Amount
+  readonly amount: Amount
+}
+
+/** How many slots that have ended a book has at most; half of them stay when they are folded. */
+export const maxEnded = 64
+
+/** How many holds of a book are remembered however long ago they expired. */
+export const keptHolds = 1_000
+
+/**
+ * Where a book has too many slots that ended long ago, the older ones in place of which one is kept, with their sum, until the
+ * last of them ended: should a clock go back, what counts is never less than what was spent.
+ */
+export const foldEnded = (
+  ended: ReadonlyArray<Slot>
+): { readonly folded: ReadonlyArray<Slot>; readonly into: Slot } | undefined => {
+  if (ended.length <= maxEnded) return undefined
+  const [last, ...others] = [...ended].sort((one, other) => other.ends - one.ends).slice(maxEnded / 2)
+  if (last === undefined) return undefined
+  const sum = others.reduce((sum, { amount }) => add(sum, amount), last.amount)
+  const most = (value: number) => Math.min(value, Number.MAX_SAFE_INTEGER)
+  const amount = { tokens: most(sum.tokens), micros: most(sum.micros) }
+  return { folded: [last, ...others], into: { ...last, amount } }
 }
 
 interface Hold extends Charge {
@@ -197,6 +227,8 @@ interface Hold extends Charge {
 interface Book {
   readonly slots: Map<number, Slot>
   readonly holds: Map<string, Hold>
+  /** When it was last reserved in, by time that passes. */
+  touched: number
 }
 
 const sumsOf = (book: Book | undefined, now: number): Sums => {
@@ -222,12 +254,23 @@ const slotsOf = (book: Book | undefined, now: number): ReadonlyArray<SlotSums> =
   ...[...(book?.holds.values() ?? [])].filter(({ ends, expires }) => ends > now && expires > now)
 ]
 
-/** Drops what is remembered no longer. True if nothing is left. */
-const prune = (book: Book, before: number): boolean => {
-  for (const [start, { ends }] of book.slots) if (ends <= before) book.slots.delete(start)
-  for (const [id, { expires }] of book.holds) if (expires <= before) book.holds.delete(id)
-  return book.slots.size === 0 && book.holds.size === 0
+/** Drops what is remembered no longer. */
+const prune = ({ holds, slots }: Book, before: number): void => {
+  if (slots.size > maxEnded) {
+    const fold = foldEnded([...slots.values()].filter(({ ends }) => ends <= before))
+    for (const { slot } of fold?.folded ?? []) slots.delete(slot)
+    if (fold !== undefined) slots.set(fold.into.slot, fold.into)
+  }
+  if (holds.size > keptHolds) {
+    const old = [...holds].sort(([, one], [, other]) => other.expires - one.expires).slice(keptHolds)
+    for (const [id, { expires }] of old) if (expires <= before) holds.delete(id)
+  }
 }
+
+/** Whether all of it is remembered no longer. */
+const isOver = ({ holds, slots }: Book, before: number): boolean =>
+  [...slots.values()].every(({ ends }) => ends <= before) &&
+  [...holds.values()].every(({ expires }) => expires <= before)
 
 /** Options of the store in memory. */
 export interface MemoryOptions extends Options {
@@ -247,15 +290,18 @@ export const makeMemory = (options?: MemoryOptions): Service => {
   const open = (name: string): Book => {
     const known = books.get(name)
     if (known !== undefined) return known
-    const made: Book = { slots: new Map(), holds: new Map() }
+    const made: Book = { slots: new Map(), holds: new Map(), touched: 0 }
     books.set(name, made)
     return made
   }
 
-  const isFull = (lines: ReadonlyArray<Line>, now: number): boolean => {
+  const isFull = (lines: ReadonlyArray<Line>, now: number, elapsed: number): boolean => {
     const added = lines.filter(({ book }) => !books.has(book)).length
     if (added === 0 || books.size + added <= maxBooks) return false
-    for (const [name, book] of books) if (prune(book, now - remember)) books.delete(name)
+    // By the clock, and by the time that really passed.
+    for (const [name, book] of books) {
+      if (isOver(book, now - remember) && book.touched <= elapsed - remember) books.delete(name)
+    }
     return books.size + added > maxBooks
   }
 
@@ -267,7 +313,8 @@ export const makeMemory = (options?: MemoryOptions): Service => {
 
   return immediate({
     reserve: ({ amount, expires, id, lines, now }) =>
-      Effect.suspend((): Effect.Effect<Reply, BudgetUnavailable> => {
+      Effect.withFiber((fiber): Effect.Effect<Reply, BudgetUnavailable> => {
+        const elapsed = elapsedMillis(fiber.getRef(Clock.Clock))
         for (const [index, line] of lines.entries()) {
           const book = books.get(line.book)
           if (book !== undefined) prune(book, now - remember)
@@ -277,8 +324,12 @@ export const makeMemory = (options?: MemoryOptions): Service => {
             return Effect.succeed({ _tag: "Refused", index, resource, sums, slots: slotsOf(book, now) })
           }
         }
-        if (isFull(lines, now)) return Effect.fail(full())
-        for (const { book, ends, slot } of lines) open(book).holds.set(id, { book, slot, ends, expires, amount })
+        if (isFull(lines, now, elapsed)) return Effect.fail(full())
+        for (const { book: name, ends, slot } of lines) {
+          const book = open(name)
+          book.holds.set(id, { book: name, slot, ends, expires, amount })
+          book.touched = elapsed
+        }
         return Effect.succeed({ _tag: "Reserved" })
       }),
     renew: ({ charges, expires, id }) =>
@@ -295,7 +346,9 @@ export const makeMemory = (options?: MemoryOptions): Service => {
           if (book === undefined || !book.holds.has(id)) return undefined
           const { spent } = sumsOf(book, now)
           book.holds.delete(id)
-          book.slots.set(slot, { ends, amount: add(book.slots.get(slot)?.amount ?? zero, usage) })
+          const known = book.slots.get(slot)
+          const until = Math.max(ends, known?.ends ?? ends)
+          book.slots.set(slot, { slot, ends: until, amount: add(known?.amount ?? zero, usage) })
           return spent
         })
       ),

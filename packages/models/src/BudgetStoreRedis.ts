@@ -1,9 +1,9 @@
 /**
  * The accounts of budgets on Redis (`effect/persistence/Redis`), for many processes. Each operation is one Lua script.
  *
- * A book is a hash with a field per slot and the sums of its open holds, and a sorted set of those holds by the time at which
- * they end; a hold is a key of its own, which Redis forgets when its time has come. Every script first takes out of the
- * sums what has expired.
+ * A book is a hash with a field per slot and the sums of its open holds, a sorted set of those holds by the time at which
+ * they end, and one of those that have expired; a hold is a key of its own, which Redis forgets when its time has come. Every
+ * script first takes out of the sums what has expired, and puts in again what by its time has not.
  *
  * **Gotchas**
  *
@@ -22,15 +22,17 @@ import {
   BudgetStore,
   BudgetUnavailable,
   type Charge,
+  keptHolds,
   lacking,
   type Line,
+  maxEnded,
   never,
   type Options,
   rememberMillis,
   type Reply
 } from "./BudgetStore.ts"
 
-// Keys are a book's hash, the set of its open holds, and the hold. A member of the set is `id|ends|tokens|micros`, the value
+// Keys are a book's hash, the sets of its open and of its expired holds, and the hold. A member of the set is `id|ends|tokens|micros`, the value
 // of a hold `ends|tokens|micros`; a slot's field is `s:START`, its value `ends|tokens|micros`.
 // Numbers are printed with %.0f: Lua would write large ones with an exponent; and Redis does not take -0.
 const library = `
@@ -38,33 +40,63 @@ local function text(n) return string.format("%.0f", n) end
 local function less(book, field, amount)
   if amount ~= "0" then redis.call("HINCRBY", book, field, "-" .. amount) end
 end
-local function expire(book, open, now)
-  for _, member in ipairs(redis.call("ZRANGEBYSCORE", open, "-inf", now)) do
-    local tokens, micros = string.match(member, "|(%d+)|(%d+)$")
-    less(book, "rt", tokens)
-    less(book, "rm", micros)
+local function move(book, from, to, low, high, sign)
+  local members = redis.call("ZRANGEBYSCORE", from, low, high, "WITHSCORES")
+  for i = 1, #members, 2 do
+    local tokens, micros = string.match(members[i], "|(%d+)|(%d+)$")
+    redis.call("ZADD", to, members[i + 1], members[i])
+    if sign < 0 then
+      less(book, "rt", tokens)
+      less(book, "rm", micros)
+    else
+      redis.call("HINCRBY", book, "rt", tokens)
+      redis.call("HINCRBY", book, "rm", micros)
+    end
   end
-  redis.call("ZREMRANGEBYSCORE", open, "-inf", now)
+  if #members > 0 then redis.call("ZREMRANGEBYSCORE", from, low, high) end
 end
-local function sums(book, open, now, before)
-  expire(book, open, now)
+local function expire(book, open, past, now)
+  move(book, open, past, "-inf", text(now), -1)
+  move(book, past, open, "(" .. text(now), "+inf", 1)
+end
+local function fold(book, ended)
+  if #ended <= ${maxEnded} then return end
+  table.sort(ended, function(one, other) return one[2] > other[2] end)
+  local last = ended[${maxEnded / 2 + 1}]
+  local tokens, micros = 0, 0
+  for i = ${maxEnded / 2 + 1}, #ended do
+    tokens = tokens + ended[i][3]
+    micros = micros + ended[i][4]
+    redis.call("HDEL", book, ended[i][1])
+  end
+  local most = ${Number.MAX_SAFE_INTEGER}
+  redis.call("HSET", book, last[1], text(last[2]) .. "|" .. text(math.min(tokens, most)) .. "|" .. text(math.min(micros, most)))
+end
+local function sums(book, open, past, now, before)
+  expire(book, open, past, now)
   local all = redis.call("HGETALL", book)
-  local spentTokens, spentMicros, reservedTokens, reservedMicros = 0, 0, 0, 0
+  local spentTokens, spentMicros, reservedTokens, reservedMicros, latest, ended = 0, 0, 0, 0, 0, {}
   for i = 1, #all, 2 do
     local field, value = all[i], all[i + 1]
     if field == "rt" then reservedTokens = tonumber(value)
     elseif field == "rm" then reservedMicros = tonumber(value)
     elseif string.sub(field, 1, 2) == "s:" then
       local ends, tokens, micros = string.match(value, "^(%d+)|(%d+)|(%d+)$")
-      ends = tonumber(ends)
+      ends, tokens, micros = tonumber(ends), tonumber(tokens), tonumber(micros)
+      latest = math.max(latest, ends)
       if ends > now then
-        spentTokens = spentTokens + tonumber(tokens)
-        spentMicros = spentMicros + tonumber(micros)
-      elseif before and ends <= before then redis.call("HDEL", book, field)
+        spentTokens = spentTokens + tokens
+        spentMicros = spentMicros + micros
+      elseif before and ends <= before then ended[#ended + 1] = { field, ends, tokens, micros }
       end
     end
   end
-  return spentTokens, spentMicros, reservedTokens, reservedMicros, redis.call("ZCARD", open)
+  if before then
+    fold(book, ended)
+    local over = redis.call("ZCOUNT", past, "-inf", text(before)) - ${keptHolds}
+    if over > 0 then redis.call("ZREMRANGEBYRANK", past, 0, over - 1) end
+  end
+  return spentTokens, spentMicros, reservedTokens, reservedMicros, redis.call("ZCARD", open), latest
 end
 local function keep(key, millis)
   if millis < 0 then redis.call("PERSIST", key)
@@ -83,12 +115,14 @@ const reserveScript = Redis.script(
     numberOfKeys: (keys) => keys.length,
     lua: `${library}
 local id, tokens, micros, now, expires, remember = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
-local lines = #KEYS / 3
+local lines = #KEYS / 4
+local latest = {}
 for i = 1, lines do
-  local book, open = KEYS[3 * i - 2], KEYS[3 * i - 1]
+  local book, open, past = KEYS[4 * i - 3], KEYS[4 * i - 2], KEYS[4 * i - 1]
   local at = 6 + 5 * (i - 1)
   local maxTokens, maxMicros, maxHolds = tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5])
-  local st, sm, rt, rm, holds = sums(book, open, now, now - remember)
+  local st, sm, rt, rm, holds, last = sums(book, open, past, now, now - remember)
+  latest[i] = last
   if (maxTokens >= 0 and st + rt + tokens > maxTokens) or (maxMicros >= 0 and sm + rm + micros > maxMicros) or holds >= maxHolds then
     local answer = { text(i), text(st), text(sm), text(rt), text(rm), text(holds) }
     local all = redis.call("HGETALL", book)
@@ -102,7 +136,7 @@ for i = 1, lines do
   end
 end
 for i = 1, lines do
-  local book, open = KEYS[3 * i - 2], KEYS[3 * i - 1]
+  local book, open, past = KEYS[4 * i - 3], KEYS[4 * i - 2], KEYS[4 * i - 1]
   local at = 6 + 5 * (i - 1)
   local ends, kept = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
   local amount = text(ends) .. "|" .. text(tokens) .. "|" .. text(micros)
@@ -111,9 +145,11 @@ for i = 1, lines do
     redis.call("HINCRBY", book, "rm", text(micros))
     redis.call("ZADD", open, text(math.min(ends, expires)), id .. "|" .. amount)
   end
-  redis.call("SET", KEYS[3 * i], amount, "PX", text(math.max(1, expires - now + remember)))
+  redis.call("SET", KEYS[4 * i], amount, "PX", text(math.max(1, expires - now + remember)))
+  if kept >= 0 then kept = math.max(kept, latest[i] - now + remember) end
   keep(book, kept)
   keep(open, kept)
+  keep(past, kept)
 end
 return { "0" }
 `
@@ -126,12 +162,13 @@ const renewScript = Redis.script(
     numberOfKeys: (keys) => keys.length,
     lua: `${library}
 local id, now, expires, remember = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-for i = 1, #KEYS / 3 do
-  local book, open, hold = KEYS[3 * i - 2], KEYS[3 * i - 1], KEYS[3 * i]
+for i = 1, #KEYS / 4 do
+  local book, open, past, hold = KEYS[4 * i - 3], KEYS[4 * i - 2], KEYS[4 * i - 1], KEYS[4 * i]
   local ends, kept = tonumber(ARGV[4 + 2 * i - 1]), tonumber(ARGV[4 + 2 * i])
   local held = redis.call("GET", hold)
   if held and ends > now and redis.call("EXISTS", book) == 1 then
     local tokens, micros = string.match(held, "|(%d+)|(%d+)$")
+    redis.call("ZREM", past, id .. "|" .. held)
     if redis.call("ZADD", open, text(math.min(ends, expires)), id .. "|" .. held) == 1 then
       redis.call("HINCRBY", book, "rt", tokens)
       redis.call("HINCRBY", book, "rm", micros)
@@ -154,26 +191,27 @@ const settleScript = Redis.script(
     lua: `${library}
 local id, counts, tokens, micros, now = ARGV[1], ARGV[2] == "1", tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local answer = {}
-for i = 1, #KEYS / 3 do
-  local book, open, hold = KEYS[3 * i - 2], KEYS[3 * i - 1], KEYS[3 * i]
+for i = 1, #KEYS / 4 do
+  local book, open, past, hold = KEYS[4 * i - 3], KEYS[4 * i - 2], KEYS[4 * i - 1], KEYS[4 * i]
   local at = 5 + 3 * (i - 1)
   local slot, ends, kept = ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3])
   local held = redis.call("GET", hold)
   if held and redis.call("EXISTS", book) == 1 then
-    local st, sm = sums(book, open, now)
+    local st, sm = sums(book, open, past, now)
     local heldTokens, heldMicros = string.match(held, "|(%d+)|(%d+)$")
     if redis.call("ZREM", open, id .. "|" .. held) == 1 then
       less(book, "rt", heldTokens)
       less(book, "rm", heldMicros)
     end
+    redis.call("ZREM", past, id .. "|" .. held)
     if counts then
       local known = redis.call("HGET", book, "s:" .. slot)
-      local t, m = 0, 0
+      local e, t, m = tonumber(ends), 0, 0
       if known then
-        t, m = string.match(known, "^%d+|(%d+)|(%d+)$")
-        t, m = tonumber(t), tonumber(m)
+        local known, tokens, micros = string.match(known, "^(%d+)|(%d+)|(%d+)$")
+        e, t, m = math.max(e, tonumber(known)), tonumber(tokens), tonumber(micros)
       end
-      redis.call("HSET", book, "s:" .. slot, ends .. "|" .. text(t + tokens) .. "|" .. text(m + micros))
+      redis.call("HSET", book, "s:" .. slot, text(e) .. "|" .. text(t + tokens) .. "|" .. text(m + micros))
       keep(book, kept)
     end
     answer[i] = { text(st), text(sm) }
@@ -191,8 +229,8 @@ const sumsScript = Redis.script((keys: ReadonlyArray<string>, now: number) => [.
   numberOfKeys: (keys) => keys.length,
   lua: `${library}
 local answer = {}
-for i = 1, #KEYS / 2 do
-  local st, sm, rt, rm, holds = sums(KEYS[2 * i - 1], KEYS[2 * i], tonumber(ARGV[1]))
+for i = 1, #KEYS / 3 do
+  local st, sm, rt, rm, holds = sums(KEYS[3 * i - 2], KEYS[3 * i - 1], KEYS[3 * i], tonumber(ARGV[1]))
   answer[i] = { text(st), text(sm), text(rt), text(rm), text(holds) }
 end
 return answer
@@ -222,7 +260,7 @@ const make = Effect.fnUntraced(function* (options: RedisOptions | undefined) {
   const redis = yield* Redis.Redis
   const remember = rememberMillis(options)
   const prefix = `{${options?.prefix ?? "selvage:budget"}}`
-  const bookKeys = (book: string) => [`${prefix}:book:${book}`, `${prefix}:open:${book}`]
+  const bookKeys = (book: string) => [`${prefix}:book:${book}`, `${prefix}:open:${book}`, `${prefix}:past:${book}`]
   const keysOf = (charges: ReadonlyArray<Charge>, id: string) =>
     charges.flatMap(({ book }) => [...bookKeys(book), `${prefix}:hold:${id}:${book}`])
   const guarded =

@@ -25,6 +25,8 @@ import {
   BudgetStore,
   BudgetUnavailable,
   type Charge,
+  foldEnded,
+  keptHolds,
   lacking,
   type Line,
   type Options,
@@ -77,6 +79,9 @@ const decodeSums = Schema.decodeUnknownEffect(
 )
 const decodeSlots = Schema.decodeUnknownEffect(
   Schema.Array(Schema.Struct({ ends: Whole, tokens: Whole, micros: Whole }))
+)
+const decodeEnded = Schema.decodeUnknownEffect(
+  Schema.Array(Schema.Struct({ slot: Whole, ends: Whole, tokens: Whole, micros: Whole }))
 )
 const decodeHeld = Schema.decodeUnknownEffect(Schema.Array(Schema.Struct({ book: Schema.String })))
 
@@ -166,14 +171,30 @@ const make = Effect.fnUntraced(function* (options: Options | undefined) {
 
   const prune = (books: ReadonlyArray<string>, before: number) =>
     reservations++ % pruneEvery === 0
-      ? Effect.all(
-          [
-            sql`DELETE FROM selvage_budget_holds WHERE ${sql.in("book", books)} AND expires <= ${before}`,
-            sql`DELETE FROM selvage_budget_slots WHERE ${sql.in("book", books)} AND ends <= ${before}`
-          ],
-          { discard: true }
-        )
+      ? Effect.forEach(books, (book) => Effect.andThen(pruneHolds(book, before), pruneSlots(book, before)), {
+          discard: true
+        })
       : Effect.void
+
+  const pruneHolds = (book: string, before: number) =>
+    sql`DELETE FROM selvage_budget_holds WHERE book = ${book} AND expires <= ${before} AND expires < (
+      SELECT expires FROM selvage_budget_holds WHERE book = ${book} ORDER BY expires DESC LIMIT 1 OFFSET ${keptHolds - 1}
+    )`
+
+  const pruneSlots = Effect.fnUntraced(function* (book: string, before: number) {
+    const rows = yield* Effect.flatMap(
+      sql`SELECT slot, ends, tokens, micros FROM selvage_budget_slots WHERE book = ${book} AND ends <= ${before}`,
+      decodeEnded
+    )
+    const fold = foldEnded(
+      rows.map((row) => ({ slot: Number(row.slot), ends: Number(row.ends), amount: amountOf(row) }))
+    )
+    if (fold === undefined) return
+    const { amount, ends, slot } = fold.into
+    const folded = fold.folded.map(({ slot }) => slot)
+    yield* sql`DELETE FROM selvage_budget_slots WHERE book = ${book} AND ${sql.in("slot", folded)}`
+    yield* sql`INSERT INTO selvage_budget_slots ${sql.insert({ book, slot, ends, ...amount })}`
+  })
 
   const hold = (id: string, lines: Arr.NonEmptyReadonlyArray<Line>, amount: Amount, expires: number) =>
     sql`INSERT INTO selvage_budget_holds ${sql.insert(
@@ -185,7 +206,9 @@ const make = Effect.fnUntraced(function* (options: Options | undefined) {
       Arr.map(charges, ({ book, ends, slot }) => ({ book, slot, ends, ...usage }))
     )}
       ON CONFLICT (book, slot) DO UPDATE SET
-        tokens = selvage_budget_slots.tokens + excluded.tokens, micros = selvage_budget_slots.micros + excluded.micros`
+        tokens = selvage_budget_slots.tokens + excluded.tokens,
+        micros = selvage_budget_slots.micros + excluded.micros,
+        ends = CASE WHEN excluded.ends > selvage_budget_slots.ends THEN excluded.ends ELSE selvage_budget_slots.ends END`
 
   return BudgetStore.of({
     reserve: ({ amount, expires, id, lines, now }) =>

@@ -235,14 +235,18 @@ describe("Ledger", () => {
       }).pipe(Effect.scoped, Effect.provideService(References.MinimumLogLevel, "None"))
   )
 
-  it.effect("reports a settlement that comes too late to be counted", () =>
+  it.effect("counts what is settled very late, and reports what is not counted because its account is forgotten", () =>
     Effect.gen(function* () {
       const ledger = yield* Ledger
       const account = { name: "u", tokens: 100 }
       const lost = yield* ledger.reserve([account], tokens(100))
       yield* TestClock.adjust("8 days")
+      const late = yield* ledger.reserve([account], tokens(20))
+      yield* ledger.settle(lost, tokens(70))
+      assert.strictEqual((yield* ledger.balances([account]))[0]?.spent.tokens, 70)
+      yield* ledger.forget([account])
       yield* spend(account, tokens(1))
-      const events = yield* reported(ledger.settle(lost, tokens(90)))
+      const events = yield* reported(ledger.settle(late, tokens(90)))
       assert.deepStrictEqual(
         events.map(({ _tag }) => _tag),
         ["Unsettled"]
