@@ -67,6 +67,7 @@ import type * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import { breaking, isFault } from "./internal/breaking.ts"
 import * as Circuit from "./internal/circuit.ts"
+import { layerCircuits, layerLimits } from "./internal/elapsed.ts"
 import { estimateTokens, limiting } from "./internal/limiting.ts"
 import { afterRestart, isRestart } from "./internal/restart.ts"
 import { backoff, hedging, type OnPartial, retryable as retrySchedule, retrying } from "./internal/retrying.ts"
@@ -297,8 +298,8 @@ export const layer = (
 ): Layer.Layer<LanguageModel.LanguageModel, never, LanguageModel.LanguageModel | Stores> =>
   Middleware.layer(middleware(policy))
 
-/** Circuits and limits of this process alone. For several, use `CircuitBreaker.layerStoreRedis` and its like. */
-export const layerStoresMemory: Layer.Layer<Stores> = Layer.merge(
-  CircuitBreaker.layerStoreMemory(),
-  RateLimiter.layerStoreMemory
-)
+/**
+ * Circuits and limits of this process alone, by the time that passes whatever is done to a clock. For several processes, use
+ * `CircuitBreaker.layerStoreRedis` and its like.
+ */
+export const layerStoresMemory: Layer.Layer<Stores> = Layer.merge(layerCircuits, layerLimits)

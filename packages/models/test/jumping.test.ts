@@ -1,13 +1,17 @@
-// Budgets by a clock that is set back and forward, as clocks of machines are.
+// Budgets and policies by a clock that is set back and forward, as clocks of machines are.
 import { assert, describe, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as RateLimiter from "effect/persistence/RateLimiter"
+import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as fc from "fast-check"
-import { type Budget, BudgetLedger, BudgetStore } from "../src/index.ts"
-import { holds } from "./fakes.ts"
+import { type Budget, BudgetLedger, BudgetStore, Middleware, ModelPolicy } from "../src/index.ts"
+import { type Jump, settable } from "./clocks.ts"
+import { fake, holds, text, unavailable } from "./fakes.ts"
 
 const { Ledger } = BudgetLedger
 const minute = 60_000
@@ -15,28 +19,6 @@ const hour = 60 * minute
 const day = 24 * hour
 const tokens = (count: number): BudgetStore.Amount => ({ tokens: count, micros: 0 })
 const runs = Number(process.env.SELVAGE_TEST_RUNS ?? 60)
-
-/** The clock of the test with a wall clock that can be set; what sleeps does not notice. */
-const settable = Effect.map(Clock.Clock, (clock) => {
-  let ahead = 0
-  const millis = () => clock.currentTimeMillisUnsafe() + ahead
-  const nanos = () => BigInt(millis()) * 1_000_000n
-  const jumping: Clock.Clock = {
-    ...clock,
-    currentTimeMillisUnsafe: millis,
-    currentTimeMillis: Effect.sync(millis),
-    currentTimeNanosUnsafe: nanos,
-    currentTimeNanos: Effect.sync(nanos),
-    monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe(),
-    monotonicTimeNanos: Effect.sync(() => clock.monotonicTimeNanosUnsafe()),
-    sleep: (duration) => clock.sleep(duration)
-  }
-  const jump = (by: Duration.Input) =>
-    Effect.sync(() => void (ahead += Duration.toMillis(Duration.fromInputUnsafe(by))))
-  return { jumping, jump }
-})
-
-type Jump = (by: Duration.Input) => Effect.Effect<void>
 
 const jumping = <A, E>(
   test: (jump: Jump) => Effect.Effect<A, E, BudgetLedger.Ledger>,
@@ -180,4 +162,82 @@ describe("Ledger", () => {
       ),
     3_600_000
   )
+})
+
+describe("ModelPolicy", () => {
+  const named = Middleware.named({ models: ["fake:one"] })
+  const set = (test: (jump: Jump) => Effect.Effect<void, unknown, ModelPolicy.Stores>) =>
+    Effect.flatMap(settable, ({ jump, jumping }) =>
+      test(jump).pipe(Effect.provide(ModelPolicy.layerStoresMemory), Effect.provideService(Clock.Clock, jumping))
+    )
+
+  for (const by of [-day, day]) {
+    const way = by < 0 ? "back" : "forward"
+
+    it.effect(`keeps a circuit open for its time by a clock that is set ${way}`, () =>
+      set(
+        Effect.fnUntraced(function* (jump) {
+          const { asked, model } = fake([unavailable, text("again")])
+          const policy = yield* ModelPolicy.middleware({
+            breaker: { tripPolicy: { _tag: "Consecutive", failures: 1 }, openDuration: "30 seconds" }
+          })
+          const careful = yield* Middleware.apply(model, Middleware.compose(named, policy))
+          const call = Effect.exit(careful.generateText({ prompt: "hi" }))
+          yield* call
+          yield* jump(by)
+          yield* TestClock.adjust("29 seconds")
+          assert.isTrue(Exit.isFailure(yield* call))
+          assert.strictEqual(asked.length, 1)
+          yield* TestClock.adjust("1 second")
+          assert.isTrue(Exit.isSuccess(yield* call))
+        })
+      )
+    )
+
+    it.effect(`lets calls through at their rate by a clock that is set ${way}`, () =>
+      set(
+        Effect.fnUntraced(function* (jump) {
+          const { asked, model } = fake([text("yes")])
+          const limits = ModelPolicy.rateLimit(yield* RateLimiter.make, { requestsPerMinute: 6, maxWait: "1 minute" })
+          const slow = yield* Middleware.apply(model, Middleware.compose(named, limits))
+          for (let call = 0; call < 6; call++) yield* slow.generateText({ prompt: "hi" })
+          const waiting = yield* Effect.forkChild(slow.generateText({ prompt: "hi" }), { startImmediately: true })
+          yield* jump(by)
+          yield* TestClock.adjust("9 seconds")
+          assert.strictEqual(asked.length, 6)
+          yield* TestClock.adjust("1 second")
+          yield* Fiber.join(waiting)
+        })
+      )
+    )
+
+    it.effect(`bounds a stream by the time that passes when a clock is set ${way}`, () =>
+      set(
+        Effect.fnUntraced(function* (jump) {
+          const part = (delta: string) => ({ type: "text-delta", id: "t", delta }) as const
+          const slowly = Stream.fromIterable(["a", "b"]).pipe(
+            Stream.mapEffect((delta) => Effect.delay(Effect.succeed(part(delta)), "8 seconds")),
+            Stream.concat(Stream.never)
+          )
+          const { model } = fake([], { streams: [slowly] })
+          const bounded = yield* Middleware.apply(
+            model,
+            Middleware.compose(named, ModelPolicy.timeout({ firstToken: "10 seconds", nextToken: "10 seconds" }))
+          )
+          let deltas = ""
+          const reader = yield* bounded.streamText({ prompt: "hi" }).pipe(
+            Stream.runForEach((part) => Effect.sync(() => (deltas += part.type === "text-delta" ? part.delta : ""))),
+            Effect.forkChild({ startImmediately: true })
+          )
+          yield* TestClock.adjust("5 seconds")
+          yield* jump(by)
+          yield* TestClock.adjust("12 seconds")
+          assert.strictEqual(deltas, "ab")
+          assert.isUndefined(reader.pollUnsafe())
+          yield* TestClock.adjust("20 seconds")
+          assert.isTrue(Exit.isFailure(reader.pollUnsafe() ?? Exit.void))
+        })
+      )
+    )
+  }
 })

@@ -163,7 +163,8 @@ export const make = Effect.fnUntraced(function* (
         })
       )
       if (found === undefined) return undefined
-      const age = (yield* Clock.currentTimeMillis) - found.at
+      // Also one that was kept by a clock that was ahead: it may be of any age.
+      const age = Math.abs((yield* Clock.currentTimeMillis) - found.at)
       if (age >= Duration.toMillis(settings.timeToLive)) return undefined
       // Marks of this process mean nothing to another: from now on those of this one count.
       const shares = part(found.marks, "shared ")

@@ -12,6 +12,7 @@ import type * as RateLimiter from "effect/persistence/RateLimiter"
 import * as Predicate from "effect/Predicate"
 import type { Call, Middleware, Outcome } from "../Middleware.ts"
 import { around } from "../Middleware.ts"
+import { elapsedMillis } from "./elapsed.ts"
 import { kinds, type Need, Remaining, type Told } from "./remaining.ts"
 
 /** Which limit is meant. */
@@ -151,7 +152,7 @@ export const limiting = (limiter: RateLimiter.RateLimiter, limits: Limits): Midd
       const reason = result.failure._tag === "RateLimiterError" ? result.failure.reason : result.failure
       if (reason._tag !== "RateLimitExceeded") return yield* Effect.logWarning(`rate limit ${key}: ${reason.message}`)
       const wait = Math.max(1, Duration.toMillis(reason.retryAfter))
-      if (clock.currentTimeMillisUnsafe() + wait > end) return yield* refuse(limit, reason.retryAfter, call)
+      if (elapsedMillis(clock) + wait > end) return yield* refuse(limit, reason.retryAfter, call)
       yield* Effect.sleep(wait)
     }
   })
@@ -168,7 +169,7 @@ export const limiting = (limiter: RateLimiter.RateLimiter, limits: Limits): Midd
       if (Option.isNone(told)) return 0
       const { delay, epoch, phase } = told.value
       if (Duration.isZero(delay)) return epoch
-      if (clock.currentTimeMillisUnsafe() + Duration.toMillis(delay) > end) {
+      if (elapsedMillis(clock) + Duration.toMillis(delay) > end) {
         return yield* refuse("provider", delay, call)
       }
       yield* Effect.sleep(delay)
@@ -185,12 +186,12 @@ export const limiting = (limiter: RateLimiter.RateLimiter, limits: Limits): Midd
   // Not interruptible but while it waits: what is taken is given back by `after`.
   const before = Effect.fnUntraced(function* (call: Call) {
     const clock = yield* Clock.Clock
-    const end = clock.currentTimeMillisUnsafe() + maxWait
+    const end = elapsedMillis(clock) + maxWait
     const estimate = Math.max(1, Math.ceil(limits.estimate(call)))
     const epoch = yield* Effect.interruptible(turn(call, estimate, end))
     const need: Need = { requests: 1, tokens: estimate, "input-tokens": estimate }
     while (true) {
-      const now = clock.currentTimeMillisUnsafe()
+      const now = elapsedMillis(clock)
       const wait = remaining.take(need, now)
       if (wait === 0) return { estimate, epoch, need }
       if (now + wait > end) return yield* refuse("provider", Duration.millis(wait), call)
@@ -199,11 +200,12 @@ export const limiting = (limiter: RateLimiter.RateLimiter, limits: Limits): Midd
   })
 
   const after = Effect.fnUntraced(function* (held: Held, outcome: Outcome, call: Call) {
-    const now = yield* Clock.currentTimeMillis
+    const clock = yield* Clock.Clock
+    const now = clock.currentTimeMillisUnsafe()
     const headers = headersOf(outcome)
     // What the head of a stream said was long ago.
     const told = headers === undefined || call.method === "streamText" ? [] : toldOf(headers, now)
-    remaining.end(held.need, told, now)
+    remaining.end(held.need, told, elapsedMillis(clock))
     if (tokensPerMinute !== undefined && outcome.usage !== undefined) {
       const more = total(outcome.usage) - Math.min(held.estimate, tokensPerMinute)
       if (more > 0) {

@@ -12,6 +12,7 @@ import * as Stream from "effect/Stream"
 import type { Middleware, Part } from "../Middleware.ts"
 import { isContent } from "../Middleware.ts"
 import { bounded } from "./bounded.ts"
+import { elapsedMillis } from "./elapsed.ts"
 
 type Chunk = readonly [Part, ...Array<Part>]
 type PartPull = Pull.Pull<Chunk, AiError.AiError>
@@ -53,7 +54,7 @@ const watched = (
   let expired: AiError.AiError | undefined
   const watch = Effect.gen(function* () {
     while (true) {
-      const now = clock.currentTimeMillisUnsafe()
+      const now = elapsedMillis(clock)
       if (end <= now && pulling !== undefined) {
         expired = allowance.error()
         end = Infinity
@@ -65,7 +66,7 @@ const watched = (
   const settle = (exit: Exit.Exit<Chunk, unknown>): PartPull => {
     end = Infinity
     pulling = undefined
-    if (Exit.isSuccess(exit)) allowance.received(exit.value, clock.currentTimeMillisUnsafe() - began)
+    if (Exit.isSuccess(exit)) allowance.received(exit.value, elapsedMillis(clock) - began)
     else if (expired !== undefined) return Effect.fail(expired)
     return exit as PartPull
   }
@@ -80,7 +81,7 @@ const watched = (
   }
   const forked = Effect.flatMap(Effect.forkChild(pull, { startImmediately: true }), wait)
   const next: PartPull = Effect.suspend(() => {
-    began = clock.currentTimeMillisUnsafe()
+    began = elapsedMillis(clock)
     end = allowance.end(began)
     return end <= began ? Effect.fail(allowance.error()) : forked
   })
@@ -92,7 +93,7 @@ const streaming = (
   make: (now: number) => Allowance
 ): Stream.Stream<Part, AiError.AiError> =>
   Stream.transformPull(stream, (pull, scope) =>
-    Effect.flatMap(Clock.Clock, (clock) => watched(pull, scope, clock, make(clock.currentTimeMillisUnsafe())))
+    Effect.flatMap(Clock.Clock, (clock) => watched(pull, scope, clock, make(elapsedMillis(clock))))
   )
 
 /** Puts bounds on the time that the model below makes its caller wait; what the caller does with the parts is not counted. */
