@@ -183,56 +183,53 @@ for (const { layer: store, name, skip } of stores("budget_store")) {
         })
       )
 
-      it.effect(
-        "knows what was spent after a clock was far ahead for a while, and has few slots all the same",
-        () =>
-          Effect.gen(function* () {
-            const own = yield* Store
-            const daily = (at: number) => ({ ...open, book: "ahead", slot: at * day, ends: (at + 1) * day })
-            let id = 0
-            const spend = Effect.fnUntraced(function* (at: number, now: number) {
-              const request = { id: `ahead-${id++}`, lines: [daily(at)] as const, now }
-              yield* own.reserve({ ...request, amount: tokens(1), expires: now + minute })
-              yield* own.settle({ id: request.id, charges: request.lines, usage: tokens(1), now })
-            })
-            for (let at = 130; at < 200; at++) yield* spend(at, at * day)
-            const spent = (now: number) => Effect.map(own.sums(["ahead"], now), ([sums]) => sums?.spent.tokens)
-            const now = 199 * day
-            assert.strictEqual(yield* spent(now), 1)
-            const hold = { ...daily(199), ceiling: { tokens: 20 } }
-            yield* own.reserve({ id: "ahead-held", lines: [hold], amount: tokens(5), now, expires: now + minute })
-            // A clock that is a year ahead, for as many reservations as a store may drop something by.
-            for (let more = 0; more < 66; more++) yield* spend(600, 600 * day)
-            assert.strictEqual(yield* spent(600 * day), 66)
-            // Back again: what was spent today, and by the wrong clock; and what is under way.
-            assert.deepStrictEqual((yield* own.sums(["ahead"], now))[0], {
-              spent: tokens(67),
-              reserved: tokens(5),
-              holds: 1
-            })
-            const refused = yield* own.reserve({
-              id: "ahead-no",
-              lines: [{ ...hold, ceiling: { tokens: 72 } }],
-              amount: tokens(1),
-              now,
-              expires: now + minute
-            })
-            assert.strictEqual(refused._tag, "Refused")
-            // The slots of a refusal are all that there are after this time.
-            const all = yield* own.reserve({
-              id: "ahead-all",
-              lines: [{ ...hold, ceiling: { tokens: 0 } }],
-              amount: tokens(1),
-              now: -1,
-              expires: minute
-            })
-            assert.strictEqual(all._tag === "Refused" && all.sums.spent.tokens, 136)
-            assert.isAtMost(all._tag === "Refused" ? all.slots.length : 999, 40)
-            assert.deepStrictEqual(yield* own.settle({ id: "ahead-held", charges: [hold], usage: tokens(3), now }), [
-              tokens(67)
-            ])
-          }),
-        60_000
+      it.effect("knows what was spent after a clock was far ahead for a while, and has few slots all the same", () =>
+        Effect.gen(function* () {
+          const own = yield* Store
+          const daily = (at: number) => ({ ...open, book: "ahead", slot: at * day, ends: (at + 1) * day })
+          let id = 0
+          const spend = Effect.fnUntraced(function* (at: number, now: number) {
+            const request = { id: `ahead-${id++}`, lines: [daily(at)] as const, now }
+            yield* own.reserve({ ...request, amount: tokens(1), expires: now + minute })
+            yield* own.settle({ id: request.id, charges: request.lines, usage: tokens(1), now })
+          })
+          for (let at = 130; at < 200; at++) yield* spend(at, at * day)
+          const spent = (now: number) => Effect.map(own.sums(["ahead"], now), ([sums]) => sums?.spent.tokens)
+          const now = 199 * day
+          assert.strictEqual(yield* spent(now), 1)
+          const hold = { ...daily(199), ceiling: { tokens: 20 } }
+          yield* own.reserve({ id: "ahead-held", lines: [hold], amount: tokens(5), now, expires: now + minute })
+          // A clock that is a year ahead, for as many reservations as a store may drop something by.
+          for (let more = 0; more < 66; more++) yield* spend(600, 600 * day)
+          assert.strictEqual(yield* spent(600 * day), 66)
+          // Back again: what was spent today, and by the wrong clock; and what is under way.
+          assert.deepStrictEqual((yield* own.sums(["ahead"], now))[0], {
+            spent: tokens(67),
+            reserved: tokens(5),
+            holds: 1
+          })
+          const refused = yield* own.reserve({
+            id: "ahead-no",
+            lines: [{ ...hold, ceiling: { tokens: 72 } }],
+            amount: tokens(1),
+            now,
+            expires: now + minute
+          })
+          assert.strictEqual(refused._tag, "Refused")
+          // The slots of a refusal are all that there are after this time.
+          const all = yield* own.reserve({
+            id: "ahead-all",
+            lines: [{ ...hold, ceiling: { tokens: 0 } }],
+            amount: tokens(1),
+            now: -1,
+            expires: minute
+          })
+          assert.strictEqual(all._tag === "Refused" && all.sums.spent.tokens, 136)
+          assert.isAtMost(all._tag === "Refused" ? all.slots.length : 999, 40)
+          assert.deepStrictEqual(yield* own.settle({ id: "ahead-held", charges: [hold], usage: tokens(3), now }), [
+            tokens(67)
+          ])
+        })
       )
 
       it.effect("keeps numbers up to 2^53 exact", () =>
@@ -270,47 +267,44 @@ for (const { layer: store, name, skip } of stores("budget_store")) {
         })
       )
 
-      it.effect(
-        "never overdraws with 1,000 callers on one account",
-        () =>
-          Effect.gen(function* () {
-            const own = yield* Store
-            // Of 1,000 callers 7 users could each pay 83, together 581; their tenant can pay 400.
-            const tenant = { ...open, book: "crowd tenant", ceiling: { tokens: 4_000 } }
-            const amount = { tokens: 10, micros: 60 }
-            const callers = Array.from({ length: 1_000 }, (_, caller) => {
-              const user = { ...open, book: `crowd user ${caller % 7}`, ceiling: { tokens: 1_000, micros: 5_000 } }
-              const lines = caller % 2 === 0 ? ([tenant, user] as const) : ([user, tenant] as const)
-              return { id: `c-${caller}`, lines }
-            })
-            const together = { concurrency: "unbounded" } as const
-            const replies = yield* Effect.forEach(
-              callers,
-              ({ id, lines }) => own.reserve({ id, lines, amount, now: 0, expires: minute }),
-              together
-            )
-            const granted = callers.filter((_, index) => replies[index]?._tag === "Reserved")
-            assert.strictEqual(granted.length, 400)
-            const books = ["crowd tenant", ...Array.from({ length: 7 }, (_, index) => `crowd user ${index}`)]
-            const during = yield* own.sums(books, 0)
-            assert.deepStrictEqual(during[0], { spent: zero, reserved: { tokens: 4_000, micros: 24_000 }, holds: 400 })
-            for (const { reserved } of during.slice(1)) assert.isAtMost(reserved.micros, 5_000)
+      it.effect("never overdraws with 1,000 callers on one account", () =>
+        Effect.gen(function* () {
+          const own = yield* Store
+          // Of 1,000 callers 7 users could each pay 83, together 581; their tenant can pay 400.
+          const tenant = { ...open, book: "crowd tenant", ceiling: { tokens: 4_000 } }
+          const amount = { tokens: 10, micros: 60 }
+          const callers = Array.from({ length: 1_000 }, (_, caller) => {
+            const user = { ...open, book: `crowd user ${caller % 7}`, ceiling: { tokens: 1_000, micros: 5_000 } }
+            const lines = caller % 2 === 0 ? ([tenant, user] as const) : ([user, tenant] as const)
+            return { id: `c-${caller}`, lines }
+          })
+          const together = { concurrency: "unbounded" } as const
+          const replies = yield* Effect.forEach(
+            callers,
+            ({ id, lines }) => own.reserve({ id, lines, amount, now: 0, expires: minute }),
+            together
+          )
+          const granted = callers.filter((_, index) => replies[index]?._tag === "Reserved")
+          assert.strictEqual(granted.length, 400)
+          const books = ["crowd tenant", ...Array.from({ length: 7 }, (_, index) => `crowd user ${index}`)]
+          const during = yield* own.sums(books, 0)
+          assert.deepStrictEqual(during[0], { spent: zero, reserved: { tokens: 4_000, micros: 24_000 }, holds: 400 })
+          for (const { reserved } of during.slice(1)) assert.isAtMost(reserved.micros, 5_000)
 
-            const usage = { tokens: 9, micros: 55 }
-            yield* Effect.forEach(
-              granted,
-              ({ id, lines }, index) =>
-                index % 5 === 0
-                  ? own.release({ id, charges: lines, now: 0 })
-                  : own.settle({ id, charges: lines, usage, now: 0 }),
-              together
-            )
-            const [all, ...users] = yield* own.sums(books, 0)
-            assert.deepStrictEqual(all, { spent: { tokens: 320 * 9, micros: 320 * 55 }, reserved: zero, holds: 0 })
-            const sum = users.reduce((total, { spent }) => BudgetStore.add(total, spent), zero)
-            assert.deepStrictEqual(sum, { tokens: 320 * 9, micros: 320 * 55 })
-          }),
-        60_000
+          const usage = { tokens: 9, micros: 55 }
+          yield* Effect.forEach(
+            granted,
+            ({ id, lines }, index) =>
+              index % 5 === 0
+                ? own.release({ id, charges: lines, now: 0 })
+                : own.settle({ id, charges: lines, usage, now: 0 }),
+            together
+          )
+          const [all, ...users] = yield* own.sums(books, 0)
+          assert.deepStrictEqual(all, { spent: { tokens: 320 * 9, micros: 320 * 55 }, reserved: zero, holds: 0 })
+          const sum = users.reduce((total, { spent }) => BudgetStore.add(total, spent), zero)
+          assert.deepStrictEqual(sum, { tokens: 320 * 9, micros: 320 * 55 })
+        })
       )
 
       it.effect(
@@ -325,8 +319,7 @@ for (const { layer: store, name, skip } of stores("budget_store")) {
                 { numRuns: name === "memory" ? 300 : 40 }
               )
             )
-          }),
-        60_000
+          })
       )
     })
   })
@@ -348,31 +341,28 @@ const spender = (...parameters: ReadonlyArray<string | number>) =>
 
 for (const { name, skip } of stores("budget_processes").filter(({ name }) => name !== "memory")) {
   describe.skipIf(skip)(`BudgetStore of several processes on ${name}`, () => {
-    it.live(
-      "never overdraws, and has again what a process held that was killed when its holds expire",
-      () =>
-        Effect.gen(function* () {
-          const place = yield* emptyPlace(name, "selvage_budget_processes")
-          const left = Effect.map(
-            Effect.flatMap(BudgetStore.BudgetStore, (own) =>
-              Effect.all([own.sums(["shared"], 0), own.sums(["shared"], 60_000)])
-            ),
-            ([[before], [after]]) => ({ before, after })
-          ).pipe(Effect.provide(connect(name, place)))
-          const dead = yield* spender(name, place, "dead", 30, 0, "dies")
-          assert.strictEqual(dead.signal, "SIGKILL")
-          const both = yield* Effect.all(
-            [spender(name, place, "a", 200, 0, "live"), spender(name, place, "b", 200, 0, "live")],
-            { concurrency: 2 }
-          )
-          assert.strictEqual(both[0].granted + both[1].granted, 70)
-          const { after, before } = yield* left
-          assert.deepStrictEqual(before, { spent: tokens(700), reserved: tokens(300), holds: 30 })
-          assert.deepStrictEqual(after, { spent: tokens(700), reserved: zero, holds: 0 })
-          const later = yield* spender(name, place, "c", 200, 60_000, "live")
-          assert.strictEqual(later.granted, 30)
-        }).pipe(Effect.scoped),
-      60_000
+    it.live("never overdraws, and has again what a process held that was killed when its holds expire", () =>
+      Effect.gen(function* () {
+        const place = yield* emptyPlace(name, "selvage_budget_processes")
+        const left = Effect.map(
+          Effect.flatMap(BudgetStore.BudgetStore, (own) =>
+            Effect.all([own.sums(["shared"], 0), own.sums(["shared"], 60_000)])
+          ),
+          ([[before], [after]]) => ({ before, after })
+        ).pipe(Effect.provide(connect(name, place)))
+        const dead = yield* spender(name, place, "dead", 30, 0, "dies")
+        assert.strictEqual(dead.signal, "SIGKILL")
+        const both = yield* Effect.all(
+          [spender(name, place, "a", 200, 0, "live"), spender(name, place, "b", 200, 0, "live")],
+          { concurrency: 2 }
+        )
+        assert.strictEqual(both[0].granted + both[1].granted, 70)
+        const { after, before } = yield* left
+        assert.deepStrictEqual(before, { spent: tokens(700), reserved: tokens(300), holds: 30 })
+        assert.deepStrictEqual(after, { spent: tokens(700), reserved: zero, holds: 0 })
+        const later = yield* spender(name, place, "c", 200, 60_000, "live")
+        assert.strictEqual(later.granted, 30)
+      }).pipe(Effect.scoped)
     )
   })
 }
