@@ -1,0 +1,137 @@
+import { of } from "./mutation.ts"
+
+export const mutations = of("anthropic", [
+  {
+    file: "internal/errors.ts",
+    find: "Number.isNaN(serverNow) ? now : serverNow",
+    replace: "now",
+    tests: ["failures"],
+    breaks: "a date to retry after is read by our clock"
+  },
+  {
+    file: "internal/errors.ts",
+    find: "Math.min(Math.max(millis, 0), maxRetryAfterMillis)",
+    replace: "Math.max(millis, 0)",
+    tests: ["failures"],
+    breaks: "a server says to come back in years"
+  },
+  {
+    file: "internal/errors.ts",
+    find: 'if (outOfCredit.test(`${error.errorCode ?? ""} ${message}`)) return new AiError.QuotaExhaustedError(common)',
+    replace: "",
+    tests: ["failures"],
+    breaks: "an account without credit is asked again"
+  },
+  {
+    file: "internal/errors.ts",
+    find: "const clean = context.redact(text)",
+    replace: "const clean = text",
+    tests: ["failures"],
+    breaks: "the key is in an error"
+  },
+  {
+    file: "internal/errors.ts",
+    find: "return clean.length > maxText ? `${clean.slice(0, maxText)}…` : clean",
+    replace: "return clean",
+    tests: ["failures"],
+    breaks: "an error has a page of a gateway in it"
+  },
+  {
+    file: "internal/errors.ts",
+    find: "if (status !== undefined && status >= 500) break",
+    replace: "",
+    tests: ["failures"],
+    breaks: "a gateway's own failure is our request's"
+  },
+  {
+    file: "internal/errors.ts",
+    find: "return wait === undefined\n    ? new AiError",
+    replace: "return wait === undefined || wait !== undefined\n    ? new AiError",
+    tests: ["failures"],
+    breaks: "an overloaded server is asked before the time it named"
+  },
+  {
+    file: "internal/transport.ts",
+    find: "watch.isSilent\n      ? transportError",
+    replace: "false\n      ? transportError",
+    tests: ["failures", "AnthropicClient"],
+    breaks: "nobody learns that a server was silent"
+  },
+  {
+    file: "internal/transport.ts",
+    find: "if (text === undefined)\n      return",
+    replace: "if (text === null)\n      return",
+    tests: ["failures", "AnthropicClient"],
+    breaks: "a body of any size is an answer"
+  },
+  {
+    file: "internal/transport.ts",
+    find: "isStream ||= events.length > 0",
+    replace: "",
+    tests: ["failures", "AnthropicLanguageModel"],
+    breaks: "a stream without its content type is no stream"
+  },
+  {
+    file: "internal/transport.ts",
+    find: 'if (event.event === "ping" || event.data === "") return Effect.undefined',
+    replace: "",
+    tests: ["AnthropicLanguageModel", "failures", "fixtures"],
+    breaks: "an event that says nothing ends a stream"
+  },
+  {
+    file: "internal/events.ts",
+    find: "if (state.blocks.has(event.index)) return yield* protocol(`block ${event.index} started twice`)",
+    replace: "",
+    tests: ["failures"],
+    breaks: "a block that begins twice is believed"
+  },
+  {
+    file: "internal/events.ts",
+    find: 'if (state.blocks.size > 0) return yield* protocol("message_stop while a block is open")',
+    replace: "",
+    tests: ["failures"],
+    breaks: "a message that ends within a block is whole"
+  },
+  {
+    file: "internal/events.ts",
+    find: ".filter(([, value]) => value !== null && value !== undefined)",
+    replace: "",
+    tests: ["AnthropicLanguageModel", "fixtures", "failures"],
+    breaks: "counts that a last event leaves out are lost"
+  },
+  {
+    file: "internal/events.ts",
+    find: "if (state.held === undefined || !Answer.isCut(state.stop)) return []",
+    replace: "if (state.held === undefined) return []",
+    tests: ["AnthropicLanguageModel", "fixtures"],
+    breaks: "a whole call is taken for one that was cut"
+  },
+  {
+    file: "internal/events.ts",
+    find: "if (block.json.length > maxArgumentsLength) {",
+    replace: "if (block.json.length < 0) {",
+    tests: ["failures"],
+    breaks: "the arguments of a call grow without end"
+  },
+  {
+    file: "internal/events.ts",
+    find: "block.signature += piece.signature",
+    replace: "",
+    tests: ["AnthropicLanguageModel", "fixtures", "threads"],
+    breaks: "thinking cannot be sent back"
+  },
+  {
+    file: "internal/response.ts",
+    find: "uncached + (cacheRead ?? 0) + (cacheWrite ?? 0)",
+    replace: "uncached",
+    tests: ["AnthropicLanguageModel", "fixtures"],
+    breaks: "cached input is not counted"
+  },
+  {
+    file: "internal/response.ts",
+    find: 'case "model_context_window_exceeded":\n      return "length"',
+    replace: 'return "length"',
+    tests: ["AnthropicLanguageModel", "failures", "request"],
+    breaks: "an answer that filled the window is whole"
+  }
+])
