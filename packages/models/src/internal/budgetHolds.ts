@@ -2,7 +2,7 @@
  * What a ledger holds in its store: renewed while it is kept, and held for the time that passes. A store lets holds expire by
  * the time of day, so after a clock was set they are given the time that they have left.
  */
-import * as Arr from "effect/Array"
+import type * as Arr from "effect/Array"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
