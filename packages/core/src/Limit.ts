@@ -2,7 +2,9 @@
  * A limit says whether the next turn may run. It is a named schedule whose input is a {@link Turn}.
  *
  * A limit is computed from the turns that a thread has journaled: before the next turn the schedule's step function is
- * folded over them with their recorded times. So a crash does not reset it, and time counts from the first turn.
+ * folded over them with their recorded times. So a crash does not reset it, and time counts from the first turn. Time in
+ * which the thread waited for answers, or lay there until it was forked, is no time of work: schedules are stepped as if
+ * it had not passed, and see turns with times that are as much earlier.
  *
  * **Example**
  *
@@ -16,12 +18,14 @@
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Pull from "effect/Pull"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import { LimitReached } from "./Errors.ts"
+import * as Task from "./Task.ts"
 
 /** What one turn of a model cost. */
 export const Turn = Schema.Struct({
@@ -31,7 +35,9 @@ export const Turn = Schema.Struct({
   inputTokens: Schema.Finite,
   outputTokens: Schema.Finite,
   /** US dollars; absent where the price is not known. */
-  usd: Schema.optionalKey(Schema.Finite)
+  usd: Schema.optionalKey(Schema.Finite),
+  /** How long the thread had waited for answers when the turn began, in milliseconds: `Task.waited`. None if absent. */
+  waited: Schema.optionalKey(Schema.Finite)
 })
 export type Turn = typeof Turn.Type
 
@@ -74,7 +80,7 @@ export const turns = (n: number): Limit =>
     return () => ++count < n
   })
 
-/** No turn begins later than this after the first began. */
+/** No turn begins later than this after the first began; time waited for answers does not count. */
 export const within = (duration: Duration.Input): Limit => {
   const millis = Duration.toMillis(duration)
   return deciding(`within ${Duration.format(Duration.fromInputUnsafe(duration))}`, () => {
@@ -108,7 +114,20 @@ export const all = (...limits: ReadonlyArray<Limit>): Limit => ({ parts: limits.
  * Whether the next turn may run after these. Fails with the first limit that says no.
  */
 export const check = (limit: Limit, turns: ReadonlyArray<Turn>): Effect.Effect<void, LimitReached> =>
-  turns.length === 0 ? Effect.void : Effect.flatMap(Clock.currentTimeMillis, (now) => checkFrom(limit, turns, now, 0))
+  turns.length === 0
+    ? Effect.void
+    : Effect.contextWith((context: Context.Context<never>) => {
+        const now = Context.get(context, Clock.Clock).currentTimeMillisUnsafe()
+        const waited = Context.get(context, Task.Current)?.waited(now) ?? 0
+        return checkFrom(limit, waited === 0 ? turns : turns.map(worked), now - waited, 0)
+      })
+
+/** A turn at its time of work. */
+const worked = ({ waited = 0, ...turn }: Turn): Turn => ({
+  ...turn,
+  startedAt: turn.startedAt - waited,
+  endedAt: turn.endedAt - waited
+})
 
 const checkFrom = (
   { parts }: Limit,

@@ -57,6 +57,11 @@ export interface Task {
   readonly attempt: number
   /** A name for this task that is the same in every attempt and after every restart. */
   readonly key: string
+  /**
+   * How long nobody worked on the thread by an instant, both in milliseconds: it waited for answers, or lay there until it
+   * was forked or patched. Computed from the journal; it only grows. Limits leave it out.
+   */
+  readonly waited: (now: number) => number
   /** The journaled value of a piece of this task, if it was made. */
   readonly recorded: (key: string) => Schema.Json | undefined
   /** Whether an intent stands in the journal without its result. */

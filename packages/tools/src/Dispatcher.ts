@@ -164,6 +164,8 @@ const isOf = (call: Named, question: Schema.Json): question is Approval.Question
 
 const isQuestion = Schema.is(Approval.Question)
 
+const decisionKey = ({ as }: Named) => `approval:${as}`
+
 const outcomeKey = ({ as }: Named) => `tool:${as}`
 
 const decideAnew = (given: Given): Effect.Effect<ToolOutcome, Failure> =>
@@ -171,7 +173,7 @@ const decideAnew = (given: Given): Effect.Effect<ToolOutcome, Failure> =>
     onFailure: (error) => Effect.succeed(failed(given.call, error)),
     onSuccess: (cleared) => {
       const { call, params, registered } = cleared
-      const decision = `approval:${call.as}`
+      const decision = decisionKey(call)
       if (given.task?.recorded(decision) !== undefined) return perform(cleared)
       const messages = given.options.messages ?? []
       return Effect.flatMap(registered.needsApproval(params, { toolCallId: call.id, messages }), (needed) => {
@@ -230,7 +232,13 @@ const asAnswered = Effect.fnUntraced(function* (
     )
   }
   const cleared = yield* Effect.result(lookedUp(given))
-  return Result.isFailure(cleared) ? failed(call, cleared.failure) : yield* perform(cleared.success)
+  if (Result.isFailure(cleared)) return failed(call, cleared.failure)
+  // Says also when the waiting was over and the work began; of any other call its intent does.
+  const decision = decisionKey(call)
+  if (cleared.success.registered.repeatable && given.task?.recorded(decision) === undefined) {
+    yield* given.task?.record(decision, "approved") ?? Effect.void
+  }
+  return yield* perform(cleared.success)
 })
 
 /** A call that was begun, and may have been made: what became of it is found out before anything else. */

@@ -1,5 +1,6 @@
 import * as Event from "@selvage/core/Event"
 import * as Limit from "@selvage/core/Limit"
+import * as Task from "@selvage/core/Task"
 import * as Dispatcher from "@selvage/tools/Dispatcher"
 import type { RegistryInvalid } from "@selvage/tools/Errors"
 import type * as Registry from "@selvage/tools/Registry"
@@ -57,11 +58,15 @@ const turn = <A extends Answer, E, R, Update>(
     Effect.contextWith((context: Context.Context<never>) => {
       const clock = Context.get(context, Clock.Clock)
       const startedAt = clock.currentTimeMillisUnsafe()
+      const waited = Context.get(context, Task.Current)?.waited(startedAt) ?? 0
       return Effect.map(call(instructed(system, messages)), (answer) => {
         const finish = answer.parts.findLast((part) => part.type === "finish")
         const endedAt = clock.currentTimeMillisUnsafe()
         const turn = costOf(Context.get(context, Pricing), answer.parts, finish?.usage)
-        return { ...update(answer, finish), turns: [{ startedAt, endedAt, ...turn }] }
+        return {
+          ...update(answer, finish),
+          turns: [{ startedAt, endedAt, ...turn, ...(waited === 0 ? {} : { waited }) }]
+        }
       })
     })
   )

@@ -81,6 +81,10 @@ export interface Replay {
   /** How long the run waited for answers, and since when it does, in milliseconds. */
   waited: number
   waitingSince: number | undefined
+  /** How long nobody worked on the thread while it waited for answers, or before it was forked, in milliseconds. Only grows. */
+  idle: number
+  /** When the last entry was written. */
+  lastAt: number | undefined
   /** An answer came in from outside while a run was under way. */
   answered: boolean
   /** The shape that entries are written in now. */
@@ -130,6 +134,8 @@ export const emptyReplay = (): Replay => ({
   outcome: "unfinished",
   waited: 0,
   waitingSince: undefined,
+  idle: 0,
+  lastAt: undefined,
   answered: false,
   shape: undefined,
   migration: undefined
@@ -204,6 +210,10 @@ const isOutside = (entry: Entry): boolean =>
 export const waitedBy = ({ waited, waitingSince }: Replay, now: number): number =>
   waited + (waitingSince === undefined ? 0 : now - waitingSince)
 
+/** How long nobody worked on the thread by now: see {@link Replay.idle}. */
+export const idleBy = ({ idle, waitingSince }: Replay, now: number): number =>
+  idle + (waitingSince === undefined ? 0 : Math.max(0, now - waitingSince))
+
 const unqueue = (replay: Replay, seq: number): void => {
   const index = replay.queue.findIndex((queued) => queued.seq === seq)
   if (index >= 0) replay.queue.splice(index, 1)
@@ -222,9 +232,14 @@ const restartClock = (replay: Replay, at: number): void => {
 
 const apply = (replay: Replay, sequenced: Sequenced): void => {
   const { at, entry, seq } = sequenced
+  const since = replay.waitingSince ?? replay.lastAt ?? at
+  replay.lastAt = at
   if (replay.waitingSince !== undefined && !isOutside(entry)) {
     replay.waited += at - replay.waitingSince
+    replay.idle += Math.max(0, at - since)
     replay.waitingSince = undefined
+  } else if (entry._tag === "Forked" || (entry._tag === "Patched" && entry.node !== undefined)) {
+    replay.idle += Math.max(0, at - since)
   }
   replay.outcome = statusOf(entry) ?? replay.outcome
   Runs.note(replay.runs, replay.runKey, sequenced)

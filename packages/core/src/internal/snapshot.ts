@@ -28,6 +28,8 @@ const Cut = Schema.Struct({
   arrived: Schema.optionalKey(Schema.Record(Schema.String, Schema.Array(Schema.String))),
   startedAt: Schema.Finite,
   waited: Schema.Finite,
+  idle: Schema.optionalKey(Schema.Finite),
+  lastAt: Schema.optionalKey(Schema.Finite),
   outcome: Schema.Literals(["unfinished", "done", "failed"]),
   input: Schema.optionalKey(Values),
   runKey: Schema.optionalKey(Schema.String),
@@ -83,6 +85,8 @@ export const cut = (graph: Compiled, log: Replay): Snapshot | undefined => {
     ...(base.arrived === undefined ? {} : { arrived: base.arrived }),
     startedAt: frame.startedAt,
     waited: log.waited,
+    ...(log.idle === 0 ? {} : { idle: log.idle }),
+    ...(log.lastAt === undefined ? {} : { lastAt: log.lastAt }),
     outcome: log.outcome,
     ...(log.input === undefined ? {} : { input: log.input }),
     ...(log.runKey === undefined ? {} : { runKey: log.runKey }),
@@ -122,6 +126,8 @@ export const open = (snapshot: Snapshot, graph: Compiled | undefined): Replay | 
   log.head = snapshot.seq
   log.shape = cut.graph
   log.waited = cut.waited
+  log.idle = cut.idle ?? 0
+  log.lastAt = cut.lastAt
   log.outcome = cut.outcome
   log.input = cut.input
   log.runKey = cut.runKey

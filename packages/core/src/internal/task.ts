@@ -7,7 +7,7 @@ import type * as Schema from "effect/Schema"
 import type { Entry } from "../Entry.ts"
 import * as Task from "../Task.ts"
 import type { Frame } from "./frame.ts"
-import { factKey, framePath } from "./replay.ts"
+import { factKey, framePath, idleBy } from "./replay.ts"
 
 /** 53 bits of a text (cyrb53). */
 const fingerprint = (text: string): string => {
@@ -61,6 +61,10 @@ export class RunningTask implements Task.Task {
   }
   next() {
     return new RunningTask(this.frame, this, this.attempt + 1)
+  }
+  waited(now: number) {
+    const { journal } = this.frame.run
+    return journal === undefined ? 0 : idleBy(journal.replay, now)
   }
   recorded(key: string) {
     const { recorded } = this.frame.log
