@@ -189,7 +189,10 @@ export const make = <
     readonly nodes: N & { readonly [K in keyof N]: CheckNode<NoInfer<N[K]>, NoInfer<C>> }
     /** Where to go from `start` and after each node. */
     readonly edges: Edges<NoInfer<N>, Simplify<Channel.State<C>>>
-    /** Where to go when a node fails with an error of this tag; such an error leaves the graph's error type. */
+    /**
+     * Where to go when a node fails with an error of this tag; such an error leaves the graph's error type. It takes the place of
+     * the edge after the node, also where only some items of a fan-out fail; `"end"` leaves those items out.
+     */
     readonly onError?: Infer<Routed> & OnError<NoInfer<N>, Simplify<Channel.State<NoInfer<C>>>, NoInfer<P[keyof P] | Q>>
     /**
      * Nodes that wait: each runs once all the nodes named here have led to it, also where their branches differ in length,

@@ -52,7 +52,7 @@ import type { Graph } from "./Graph.ts"
 import * as Advance from "./internal/advance.ts"
 import type { Compiled, Record_ } from "./internal/compile.ts"
 import { entryAt, standing } from "./internal/describe.ts"
-import { startState } from "./internal/frame.ts"
+import { startState, stateOf } from "./internal/frame.ts"
 import { hasEntry, rangeOf } from "./internal/journalFold.ts"
 import { fold, keepWarm, open } from "./internal/open.ts"
 import { inFlight } from "./internal/replay.ts"
@@ -223,7 +223,7 @@ export const state = <Name extends string, State, E, R, Input>(
     const { head } = yield* journal.info(thread)
     const at = yield* entryAt(thread, head, options.at)
     const log = yield* fold(journal, thread, graph.compiled, at)
-    return (yield* standing(thread, graph.compiled, log)).state as State
+    return (yield* Effect.fromResult(stateOf(thread, yield* standing(thread, graph.compiled, log)))) as State
   })
 
 // How many entries are read at once.

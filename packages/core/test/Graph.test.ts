@@ -1,4 +1,4 @@
-import { Channel, Edge, Errors, Graph, Node, Policy } from "@selvage/core"
+import { Channel, Edge, Errors, Graph, Journal, Node, Policy, Thread } from "@selvage/core"
 import { assert, describe, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
@@ -306,4 +306,71 @@ describe("Graph", () => {
       assert.include(drawing, line)
     }
   })
+})
+
+describe("an error route out of a fan-out", () => {
+  const digest = (skipped: "write" | "end") => {
+    const written: Array<string> = []
+    const graph = Graph.make("digest", {
+      state: {
+        hosts: Channel.last(Schema.Array(Schema.String)),
+        notes: Channel.append(Schema.String),
+        missing: Channel.append(Schema.String),
+        answer: Channel.optional(Schema.String)
+      },
+      nodes: {
+        read: Node.make(Schema.String, (host) =>
+          host.startsWith("bad") ? Effect.fail(new Broken({ why: host })) : Effect.succeed({ notes: [host] })
+        ),
+        skip: Node.make(Broken, ({ why }) => Effect.succeed({ missing: [why], answer: `sorry, ${why}` })),
+        write: ({ missing, notes }) => {
+          written.push(notes.join())
+          return Effect.succeed({ answer: `${notes.join()} without ${missing.join()}` })
+        }
+      },
+      edges: { start: { each: "read", of: ({ hosts }) => hosts }, read: "write", skip: skipped, write: "end" },
+      onError: { Broken: "skip" }
+    })
+    return { graph, written }
+  }
+  const answers = (skipped: "write" | "end", hosts: ReadonlyArray<string>) =>
+    Effect.gen(function* () {
+      const { graph, written } = digest(skipped)
+      const { answer } = yield* Graph.run(graph, { hosts })
+      const durable = yield* Thread.run(graph, { thread: `${skipped} ${hosts}`, input: { hosts } })
+      assert.strictEqual(durable.state.answer, answer)
+      assert.isAtMost(written.length, 2, "write runs once in each of the two")
+      return answer
+    })
+
+  it.effect("takes the place of the edge after it, whatever they write, and that of the last error stays", () =>
+    Effect.gen(function* () {
+      assert.strictEqual(yield* answers("end", ["a", "b"]), "a,b without ")
+      assert.strictEqual(yield* answers("end", ["a", "bad1"]), "sorry, bad1")
+      assert.strictEqual(yield* answers("end", ["bad1", "a", "bad2"]), "sorry, bad2")
+      assert.strictEqual(yield* answers("write", ["bad1", "a", "bad2"]), "a without bad1,bad2")
+      assert.strictEqual(yield* answers("write", ["bad1", "bad2"]), " without bad1,bad2")
+    }).pipe(Effect.provide(Journal.layerMemory))
+  )
+
+  it.effect("to the end leaves the failed items out", () =>
+    Effect.gen(function* () {
+      const graph = Graph.make("left out", {
+        state: { out: Channel.append(Schema.String) },
+        nodes: {
+          read: Node.make(Schema.String, (host) =>
+            host === "bad" ? Effect.fail(new Broken({ why: host })) : Effect.succeed({ out: [host] })
+          ),
+          write: () => Effect.succeed({ out: ["written"] })
+        },
+        edges: {
+          start: { each: "read", of: ({ out }) => (out.length === 0 ? ["a", "bad", "b"] : []) },
+          read: "write",
+          write: "end"
+        },
+        onError: { Broken: "end" }
+      })
+      assert.deepStrictEqual((yield* Graph.run(graph, {})).out, ["a", "b", "written"])
+    })
+  )
 })

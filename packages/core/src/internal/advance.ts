@@ -14,7 +14,7 @@ import type { Event } from "../Event.ts"
 import { Journal } from "../Journal.ts"
 import { Suspended } from "../Task.ts"
 import { type Compiled, decodeUpdate, type Record_ } from "./compile.ts"
-import { type Frame, restore, type Run, type RunJournal, startState } from "./frame.ts"
+import { type Frame, missingInput, restore, type Run, type RunJournal, startState, stateOf } from "./frame.ts"
 import { rangeOf } from "./journalFold.ts"
 import { fold as foldTo, keepWarm, open, type Opened } from "./open.ts"
 import { emptyFrame, emptyReplay, type Queued, inFlight, type Replay, waitedBy } from "./replay.ts"
@@ -193,7 +193,7 @@ class Go {
         case "Queued":
           return Effect.succeed<Outcome>(start)
         case "Rest":
-          return Effect.map(this.#restored(true), ({ state }): Outcome => ({ _tag: "Done", state }))
+          return Effect.flatMap(this.#restored(true), (frame) => this.#atRest(frame))
       }
     })
   }
@@ -205,6 +205,11 @@ class Go {
 
   get #root() {
     return this.#log.frames.get("") ?? emptyFrame()
+  }
+
+  #atRest(frame: Frame) {
+    const state = Effect.fromResult(stateOf(this.#writer.thread, frame))
+    return Effect.map(state, (state) => ({ _tag: "Done" as const, state }))
   }
 
   #restored(resting = false) {
@@ -255,7 +260,7 @@ class Go {
     if (end.outcome === "failed") return yield* new RunFailed({ thread, run, error: end.error })
     const log = yield* foldTo(this.#journal, thread, this.#graph, end.seq)
     const frame = restore(this.#run, this.#graph, "", log.frames.get("") ?? emptyFrame(), true)
-    return { _tag: "Done", state: (yield* Effect.fromResult(frame)).state }
+    return yield* this.#atRest(yield* Effect.fromResult(frame))
   })
 
   #goOn(): Effect.Effect<Start, unknown, unknown> {
@@ -362,14 +367,16 @@ class Go {
             fold(this.#graph, state, [{ task: "start", node: "start", update: decoded.success }]),
             ({ message }) => message
           )
-      if (Result.isSuccess(folded)) return
-      const refused: Entry = { _tag: "InputRefused", queued: seq, message: folded.failure }
+      const lacks = Result.isSuccess(folded) ? missingInput(this.#graph, folded.success) : undefined
+      if (Result.isSuccess(folded) && lacks === undefined) return
+      const issue = Result.isFailure(folded) ? folded.failure : lacks!.message
+      const refused: Entry = { _tag: "InputRefused", queued: seq, message: issue }
       const [first = refused, ...rest] = [...before, refused]
       yield* this.#writer.append([first, ...rest])
       return yield* new NodeContractViolated({
         node: "start",
         part: `the input queued as entry ${seq}`,
-        issue: folded.failure
+        issue
       })
     }
   )

@@ -28,6 +28,8 @@ export interface CompiledEdge {
 export interface CompiledChannel {
   readonly channel: Channel.Any
   readonly exclusive: boolean
+  /** Whether it has no value of its own, and `undefined` is none. */
+  readonly needed: boolean
   /** Whether an update is its own JSON, so that what was encoded need not be decoded. */
   readonly plain: boolean
   readonly encode: (update: unknown) => Exit.Exit<unknown, Schema.SchemaError>
@@ -67,10 +69,14 @@ export interface Compiled {
   readonly nodes: Readonly<Record<string, CompiledNode>>
   readonly edges: Readonly<Record<string, CompiledEdge>>
   readonly onError: Readonly<Record<string, string>>
+  /** The nodes that error routes lead to and that take the error, once for each. */
+  readonly rescuers: ReadonlySet<string>
   /** The nodes that each join waits for. */
   readonly joins: Readonly<Record<string, ReadonlyArray<string>>>
   readonly joining: boolean
   readonly initial: Record_
+  /** The channels whose first value an input gives. */
+  readonly needed: ReadonlyArray<string>
   /** The channels that do not outlive a step. */
   readonly ephemeral: ReadonlyArray<string>
   /** How many tasks of a step run at once. */
@@ -109,13 +115,15 @@ interface Definition {
 /** A channel with the codecs of its updates and values. */
 export const compileChannel = (channel: Channel.Any): CompiledChannel => {
   let state: JsonCodec | undefined
+  const check = Schema.decodeUnknownExit(Schema.toType(channel.update))
   return {
     channel,
     exclusive: channel.kind === "last" || channel.kind === "optional",
+    needed: channel.required && Exit.isFailure(check(undefined)),
     plain: isIdentity(channel.update),
     ...jsonCodec(channel.update),
     state: () => (state ??= jsonCodec(channel.schema)),
-    check: Schema.decodeUnknownExit(Schema.toType(channel.update)),
+    check,
     reduce: channel.reducer as (value: unknown, update: unknown) => unknown
   }
 }
@@ -164,15 +172,20 @@ const policyOf = ({ policies = {}, policy }: Definition, name: string, node: Def
 
 export const compile = (name: string, definition: Definition): Compiled => {
   const { deadline, joins = {}, nodes, onError = {}, state } = definition
+  const channels = mapRecord(state, compileChannel)
   const graph: Compiled = {
     name,
-    channels: mapRecord(state, compileChannel),
+    channels,
     nodes: mapRecord(nodes, (node, key) => compileNode(node, policyOf(definition, key, node))),
     edges: mapRecord(definition.edges, compileEdge),
     onError: bare(onError),
+    rescuers: new Set(
+      Object.values(onError).filter((name) => Node.isNode(nodes[name]) && nodes[name].input !== undefined)
+    ),
     joins: bare(joins),
     joining: Object.keys(joins).length > 0,
     initial: mapRecord(state, (channel) => channel.initial),
+    needed: Object.keys(channels).filter((name) => channels[name]!.needed),
     ephemeral: Object.keys(state).filter((channel) => state[channel]!.ephemeral),
     concurrency: definition.concurrency ?? "unbounded",
     siblings: definition.siblings ?? "finish",
@@ -334,6 +347,10 @@ const eachChannel = (
   }
   return Result.succeed(result)
 }
+
+/** The channels that a state has no value for, though its type says so. */
+export const missing = (graph: Compiled, state: Record_): ReadonlyArray<string> =>
+  graph.needed.filter((name) => state[name] === undefined)
 
 /** Decodes a journaled update. Pure. */
 export const decodeUpdate = (graph: Compiled, json: Values): Result.Result<Record_, ReadonlyArray<string>> => {

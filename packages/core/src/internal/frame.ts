@@ -4,10 +4,10 @@ import * as Result from "effect/Result"
 import type * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
 import type { Entry, TaskResult, Values } from "../Entry.ts"
-import { type ConcurrentUpdate, GraphChanged, type NodeContractViolated, type ReadFailure } from "../Errors.ts"
+import { type ConcurrentUpdate, GraphChanged, NodeContractViolated, type ReadFailure } from "../Errors.ts"
 import type { Live } from "../Event.ts"
 import type * as Task from "../Task.ts"
-import { type Compiled, decodeUpdate, encodeUpdate, type Record_ } from "./compile.ts"
+import { type Compiled, decodeUpdate, encodeUpdate, missing, type Record_ } from "./compile.ts"
 import type { Change, FrameLog, Replay, Standing } from "./replay.ts"
 import { type Arrived, type Finished, fold, foldPatch, type Plan, type RouteFailure, type TaskUpdate } from "./step.ts"
 
@@ -73,12 +73,25 @@ export const startState = (
   /** Whether it begins a run, and is no change in the middle of one. */
   begins = true
 ): Result.Result<{ readonly state: Record_; readonly json: Values }, ConcurrentUpdate | NodeContractViolated> =>
-  Result.flatMap(encodeUpdate(graph, "start", input, journaled), ({ json, typed }) =>
-    Result.map(begins ? fold(graph, from, [toUpdate(typed)]) : foldPatch(graph, from, toUpdate(typed)), (state) => ({
-      state,
-      json: json ?? {}
-    }))
-  )
+  Result.flatMap(encodeUpdate(graph, "start", input, journaled), ({ json, typed }) => {
+    if (!begins) return Result.map(foldPatch(graph, from, toUpdate(typed)), (state) => ({ state, json: json ?? {} }))
+    return Result.flatMap(fold(graph, from, [toUpdate(typed)]), (state) => {
+      const issue = missingInput(graph, state)
+      return issue === undefined ? Result.succeed({ state, json: json ?? {} }) : Result.fail(issue)
+    })
+  })
+
+/** What an input did not give; `undefined`: nothing is missing. */
+export const missingInput = (graph: Compiled, state: Record_): NodeContractViolated | undefined => {
+  const [name] = missing(graph, state)
+  return name === undefined
+    ? undefined
+    : new NodeContractViolated({
+        node: "start",
+        part: `channel "${name}"`,
+        issue: "the input gives it no value, and it has no initial one"
+      })
+}
 
 const toUpdate = (update: Record_): TaskUpdate => ({ task: "start", node: "start", update })
 
@@ -103,7 +116,37 @@ export const restore = (
     standing = applied.success
     begun = true
   }
-  return Result.succeed({ run, graph, path, log, ...standing, next: undefined })
+  const gone = resting ? [] : standingDifferences(graph, standing)
+  return gone.length > 0 ? changed(gone) : Result.succeed({ run, graph, path, log, ...standing, next: undefined })
+}
+
+/** What the thread has come to and the graph has no place for any more, or the other way round. */
+const standingDifferences = (graph: Compiled, { arrived, finished, state }: Standing): ReadonlyArray<string> => {
+  const differences = missingValues(graph, state)
+  for (const join of Object.keys(arrived ?? {})) {
+    if (!Object.hasOwn(graph.nodes, join)) differences.push(`it waits at join "${join}", which the graph does not have`)
+  }
+  for (const { failure, task } of finished ?? []) {
+    if (failure !== undefined && graph.onError[failure.tag] === undefined) {
+      differences.push(`task "${task}" failed with ${failure.tag}, which the graph does not route any more`)
+    }
+  }
+  return differences
+}
+
+const missingValues = (graph: Compiled, state: Record_): Array<string> =>
+  missing(graph, state).map(
+    (name) =>
+      `it has no value for channel "${name}", which has no initial one: ` +
+      `give the channel an initial value, or the thread a value with Thread.patch`
+  )
+
+/** The state of a frame at rest, as the graph's type has it. */
+export const stateOf = (thread: string, { graph, state }: Frame): Result.Result<Record_, GraphChanged> => {
+  const differences = missingValues(graph, state)
+  return differences.length === 0
+    ? Result.succeed(state)
+    : Result.fail(new GraphChanged({ thread, graph: graph.name, differences }))
 }
 
 /** Folds what changed a frame into where it stands; fails with what does not fit the graph. */

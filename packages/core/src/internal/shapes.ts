@@ -68,6 +68,8 @@ const graphOf = (shape: GraphShape, before: Compiled | undefined): Compiled => {
     nodes: {},
     edges: {},
     onError: {},
+    rescuers: new Set(),
+    needed: [],
     joins: {},
     joining: false,
     initial: Object.fromEntries(Object.entries(channels).map(([name, { channel }]) => [name, channel.initial])),

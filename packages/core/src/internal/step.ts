@@ -75,7 +75,9 @@ export const plan = (
   }
   const planner = new Planner(graph, state, arrived)
   const failure =
-    finished === undefined ? planner.follow("start") : firstFailure(finished, (task) => planner.after(task))
+    finished === undefined
+      ? planner.follow("start")
+      : firstFailure(goingOn(graph, finished), (task) => planner.after(task))
   return failure === undefined ? Result.succeed(planner.result()) : Result.fail(failure)
 }
 
@@ -85,6 +87,18 @@ const firstFailure = <A>(items: ReadonlyArray<A>, f: (item: A) => RouteFailure |
     if (failure !== undefined) return failure
   }
   return undefined
+}
+
+/**
+ * The tasks whose edges and routes are followed. A failure is a route: where an item of a fan-out failed and its error leads to
+ * a node, that is where the fan-out leads, and not also to what comes after its other items.
+ */
+const goingOn = (graph: Compiled, finished: ReadonlyArray<Finished>): ReadonlyArray<Finished> => {
+  const led = new Set<string>()
+  for (const { failure, node } of finished) {
+    if (failure !== undefined && (graph.onError[failure.tag] ?? "end") !== "end") led.add(node)
+  }
+  return led.size === 0 ? finished : finished.filter(({ failure, node }) => failure !== undefined || !led.has(node))
 }
 
 /** The nodes that a node can lead to, at any length. */
@@ -240,14 +254,18 @@ const foldInto = (
 ): Result.Result<Record_, ConcurrentUpdate | NodeContractViolated> => {
   // What comes to each list, so that it is appended to once.
   const added = new Map<string, Array<unknown>>()
-  const writers = updates.length > 1 ? new Map<string, string>() : undefined
-  for (const { node, task, update } of updates) {
+  const writers = updates.length > 1 ? new Map<string, TaskUpdate>() : undefined
+  for (const taskUpdate of updates) {
+    const { node, update } = taskUpdate
     for (const channel of Object.keys(update)) {
       const { channel: definition, exclusive, reduce } = graph.channels[channel]!
       if (exclusive && writers !== undefined) {
         const other = writers.get(channel)
-        if (other !== undefined) return Result.fail(new ConcurrentUpdate({ channel, tasks: [other, task] }))
-        writers.set(channel, task)
+        // A node that an error route leads to once for each error does it in their order.
+        if (other !== undefined && !(other.node === node && graph.rescuers.has(node))) {
+          return Result.fail(new ConcurrentUpdate({ channel, tasks: [other.task, taskUpdate.task] }))
+        }
+        writers.set(channel, taskUpdate)
       }
       if (definition.kind === "append") {
         const items = added.get(channel)
