@@ -157,7 +157,10 @@ const describe = (entry: Entry): { readonly where: string; readonly content: str
       return { where: entry.graph?.name ?? "", content: json(entry.input) }
     case "InputQueued":
       return { where: entry.graph.name, content: json(entry.input) }
+    case "PatchQueued":
+      return { where: entry.graph.name, content: json(entry.updates) }
     case "InputRefused":
+    case "PatchRefused":
       return { where: `entry ${entry.queued}`, content: entry.message }
     case "Migrated":
       return { where: entry.graph.name, content: "" }

@@ -43,7 +43,10 @@ export const Entry = Schema.TaggedUnion({
       Schema.Array(Schema.Struct({ path: Schema.String, step: Schema.Int, task: Schema.String, key: Schema.String }))
     )
   },
-  /** An input came while a run was under way; a run of its own takes it up afterwards. */
+  /**
+   * An input came while a run was under way; a run of its own takes it up afterwards. One whose run is known already, or
+   * that finds the mailbox full, counts as not there.
+   */
   InputQueued: { graph: GraphShape, input: Values, run: Schema.optionalKey(Schema.String) },
   /** A queued input did not fit the state that it found. */
   InputRefused: { queued: Schema.Int, message: Schema.String },
@@ -100,11 +103,27 @@ export const Entry = Schema.TaggedUnion({
     /** Until when it can be answered, milliseconds since the epoch. */
     deadline: Schema.optionalKey(Schema.Finite)
   },
-  AskAnswered: { ask: Schema.String, value: Schema.Json },
+  /** An answer; one to an ask that is not open, or with a key that was used before, counts as not there. */
+  AskAnswered: { ask: Schema.String, value: Schema.Json, key: Schema.optionalKey(Schema.String) },
   /** The deadline of an ask passed without an answer. */
   AskExpired: { ask: Schema.String },
   /** A change made from outside, through the reducers; with `node`, as if that node had just made it. */
-  Patched: { updates: Values, node: Schema.optionalKey(Schema.String) },
+  Patched: {
+    updates: Values,
+    node: Schema.optionalKey(Schema.String),
+    /** The sequence number of the `PatchQueued` that it takes up. */
+    queued: Schema.optionalKey(Schema.Int),
+    key: Schema.optionalKey(Schema.String)
+  },
+  /** A patch came while a run was under way, which applies it between two of its steps. */
+  PatchQueued: {
+    graph: GraphShape,
+    updates: Values,
+    node: Schema.optionalKey(Schema.String),
+    key: Schema.optionalKey(Schema.String)
+  },
+  /** A queued patch did not fit the state that it found. */
+  PatchRefused: { queued: Schema.Int, message: Schema.String },
   /** From here on the entries of the run under way have the form of this graph; those before are read by its migration. */
   Migrated: { graph: GraphShape },
   /** The thread was forked from another at a sequence number. */
@@ -119,17 +138,38 @@ export const Entry = Schema.TaggedUnion({
 export type Entry = typeof Entry.Type
 
 /**
- * What an entry makes of the status of its thread; `undefined`: it says nothing of that. Pure.
+ * An entry from outside of the run: `Journal.post` appends it wherever the thread stands, and the run under way takes it in.
  */
-export const statusOf = (entry: Entry): "unfinished" | "done" | "failed" | "waiting" | undefined => {
+export type Posted = Extract<Entry, { readonly _tag: (typeof postedTags)[number] }>
+
+/** The tags of {@link Posted}. */
+export const postedTags = ["AskAnswered", "InputQueued", "PatchQueued"] as const
+
+const posted = new Set<string>(postedTags)
+
+/** Whether an entry is from outside of the run. */
+export const isPosted = (entry: Entry): entry is Posted => posted.has(entry._tag)
+
+/**
+ * What an entry makes of the status of its thread, given the status before; `undefined`: it says nothing of that. Pure.
+ */
+export const statusOf = (
+  entry: Entry,
+  before: "unfinished" | "done" | "failed" | "waiting" | undefined
+): "unfinished" | "done" | "failed" | "waiting" | undefined => {
   switch (entry._tag) {
     case "RunFinished":
       return entry.outcome
     case "Forked":
     case "InputQueued":
     case "InputRefused":
+    case "PatchQueued":
+    case "PatchRefused":
     case "Migrated":
       return undefined
+    case "AskAnswered":
+      // One that came too late to count does not start a thread that is done.
+      return before === "done" ? undefined : "unfinished"
     case "Patched":
       // As of a node, the run goes on after it, also one that had come to its end.
       return entry.node === undefined ? undefined : "unfinished"

@@ -140,7 +140,7 @@ export class EntryNotFound extends Schema.TaggedError<EntryNotFound>()("EntryNot
 export class ThreadBusy extends Schema.TaggedError<ThreadBusy>()("ThreadBusy", {
   thread: Schema.String,
   asks: Schema.Array(Schema.String),
-  /** How many inputs queue, where no more may. */
+  /** How many inputs and patches wait for a run, where no more may. */
   queued: Schema.optionalKey(Schema.Int),
   /** How many inputs queue before this one, where no run is under way. */
   ahead: Schema.optionalKey(Schema.Int),
@@ -152,7 +152,7 @@ export class ThreadBusy extends Schema.TaggedError<ThreadBusy>()("ThreadBusy", {
   override get message() {
     const thread = `Thread "${this.thread}"`
     if (this.queued !== undefined) {
-      return `${thread} has ${this.queued} inputs in its queue and takes no more. Run it until there is room.`
+      return `${thread} has ${this.queued} inputs and patches that wait for a run, and takes no more. Run it until there is room.`
     }
     if (this.ahead !== undefined) {
       return `${thread} has ${this.ahead} inputs in its queue that no run has taken up. Run it without an input first.`

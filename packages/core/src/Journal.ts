@@ -32,7 +32,7 @@ import * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import { Entry, type GraphShape, type Sequenced, type Values } from "./Entry.ts"
+import { Entry, type GraphShape, type Posted, type Sequenced, type Values } from "./Entry.ts"
 import {
   type EntryNotFound,
   ImportInvalid,
@@ -130,14 +130,27 @@ export class Journal extends Context.Service<
   {
     /**
      * Appends entries after `expected`, the sequence number of the last entry the caller knows (0: the thread is new).
-     * All of them stand, or none. With `id` the thread must also be that one, and not a later one of its name.
+     * All of them stand, or none. With `id` the thread must also be that one, and not a later one of its name. With
+     * `past: "posted"` they may also stand behind entries that were posted after `expected`, however many: what is posted
+     * cannot hold up the run. Read what lies between.
      */
     readonly append: (
       thread: string,
       expected: number,
       entries: readonly [Entry, ...ReadonlyArray<Entry>],
-      options?: { readonly id?: string | undefined }
+      options?: { readonly id?: string | undefined; readonly past?: "posted" | undefined }
     ) => Effect.Effect<Appended, JournalConflict | JournalUnavailable>
+    /**
+     * Appends entries from outside of the run (`Entry.Posted`: answers, queued inputs, queued patches) wherever the thread
+     * stands, so that they do not compete with the run that works. What counts is decided by who folds the thread: an
+     * answer to an ask that is not open, an input of a run that is known, or a key that was used before counts as not
+     * there. With `id` the thread must be that one; another of its name is a `JournalConflict`. Any other entry is a defect.
+     */
+    readonly post: (
+      thread: string,
+      entries: readonly [Posted, ...ReadonlyArray<Posted>],
+      options?: { readonly id?: string | undefined }
+    ) => Effect.Effect<Appended, ThreadNotFound | JournalConflict | JournalUnavailable>
     /**
      * The entries with `after < seq <= until`, in order: all from the first where `after` is below 0 or no number, none
      * where `until` comes first.

@@ -97,14 +97,17 @@ export const upcast = (
     case "InputQueued":
       return { ...entry, graph: now, input: values(entry.input) }
     case "Patched":
+    case "PatchQueued":
       return {
         ...entry,
+        ...(entry._tag === "PatchQueued" ? { graph: now } : {}),
         updates: values(entry.updates),
         ...(entry.node === undefined ? {} : { node: node(entry.node) })
       }
     case "AskAnswered":
     case "AskExpired":
     case "InputRefused":
+    case "PatchRefused":
     case "Forked":
     case "RunFinished":
       return entry

@@ -20,15 +20,15 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as SqlClient from "effect/sql/SqlClient"
 import * as Stream from "effect/Stream"
-import { JournalUnavailable } from "./Errors.ts"
+import { JournalUnavailable, ThreadNotFound } from "./Errors.ts"
 import { plainCause } from "./internal/cause.ts"
-import { rangeOf } from "./internal/journalFold.ts"
+import { onlyPosted, rangeOf } from "./internal/journalFold.ts"
 import * as Check from "./internal/sql/check.ts"
 import * as Dialect from "./internal/sql/dialect.ts"
 import * as KnownThreads from "./internal/sql/knownThreads.ts"
 import { migrate } from "./internal/sql/migrations.ts"
 import * as Reader from "./internal/sql/reader.ts"
-import { type Database, unavailable } from "./internal/sql/rows.ts"
+import { type Database, isNameable, unavailable } from "./internal/sql/rows.ts"
 import * as Tail from "./internal/sql/tail.ts"
 import * as Threads from "./internal/sql/threads.ts"
 import { outside } from "./internal/sql/transact.ts"
@@ -99,6 +99,7 @@ const identified = (journal: Journal["Service"], store: Named): Journal["Service
   const told = <E>(error: E): E | JournalUnavailable => (error instanceof JournalUnavailable ? identity(error) : error)
   return Journal.of({
     append: (...args) => Effect.mapError(journal.append(...args), told),
+    post: (...args) => Effect.mapError(journal.post(...args), told),
     read: (...args) => Effect.mapError(journal.read(...args), told),
     info: (...args) => Effect.mapError(journal.info(...args), told),
     threads: (...args) => Stream.mapError(journal.threads(...args), told),
@@ -165,8 +166,9 @@ const makeJournal = Effect.fnUntraced(function* (
 
   return Journal.of({
     append: (thread, expected, entries, options) => {
+      const place = options?.past === undefined ? "after" : "past"
       const appended = Effect.clockWith((clock) =>
-        append(thread, expected, entries, options?.id, clock.currentTimeMillisUnsafe())
+        append(thread, expected, entries, options?.id, clock.currentTimeMillisUnsafe(), place)
       )
       return outside(
         database,
@@ -174,6 +176,23 @@ const makeJournal = Effect.fnUntraced(function* (
         known.get(thread) === undefined ? Effect.andThen(Threads.nameable(thread), appended) : appended
       )
     },
+    post: (thread, entries, options) =>
+      isNameable(thread)
+        ? outside(
+            database,
+            "append to a thread",
+            Effect.andThen(
+              onlyPosted(entries),
+              Effect.clockWith((clock) =>
+                append(thread, 0, entries, options?.id, clock.currentTimeMillisUnsafe(), "post")
+              )
+            )
+          ).pipe(
+            Effect.catchTag("JournalConflict", (error) =>
+              Effect.fail(error.actual === 0 ? new ThreadNotFound({ thread }) : error)
+            )
+          )
+        : Effect.fail(new ThreadNotFound({ thread })),
     read: (thread, range) =>
       Effect.map(reader.page(thread, { ...rangeOf(range), limit: undefined }), ({ entries }) => entries),
     info: (thread) => Effect.map(reader.known(thread), ({ info }) => info),

@@ -30,7 +30,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Ask, OpenAsk } from "./Ask.ts"
-import type { Sequenced } from "./Entry.ts"
+import type { Entry, Sequenced } from "./Entry.ts"
 import {
   AnswerInvalid,
   AskNotOpen,
@@ -42,20 +42,23 @@ import {
   type JournalUnavailable,
   NodeContractViolated,
   type ReadFailure,
+  ThreadBusy,
   type ThreadExists,
   type ThreadFailure,
   type ThreadNotFound,
-  UnknownRoute
+  type UnknownRoute
 } from "./Errors.ts"
 import type { Event } from "./Event.ts"
 import type { Graph } from "./Graph.ts"
 import * as Advance from "./internal/advance.ts"
-import type { Compiled, Record_ } from "./internal/compile.ts"
+import type { Compiled } from "./internal/compile.ts"
 import { entryAt, standing } from "./internal/describe.ts"
-import { startState, stateOf } from "./internal/frame.ts"
+import { stateOf } from "./internal/frame.ts"
 import { hasEntry, rangeOf } from "./internal/journalFold.ts"
+import { maxWaiting, waiting } from "./internal/mailbox.ts"
 import { fold, keepWarm, open } from "./internal/open.ts"
-import { inFlight } from "./internal/replay.ts"
+import { patchOf, takePatches } from "./internal/patch.ts"
+import { inFlight, type Replay, replay, toOpenAsk } from "./internal/replay.ts"
 import * as View from "./internal/view.ts"
 import { maxCollisions } from "./internal/writer.ts"
 import { Journal } from "./Journal.ts"
@@ -72,7 +75,7 @@ export type Outcome<State> =
   | { readonly _tag: "Done"; readonly state: State }
   | { readonly _tag: "Waiting"; readonly state: State; readonly asks: ReadonlyArray<OpenAsk> }
 
-/** The input was journaled as entry `seq`; whoever runs the thread takes it up after the run under way. */
+/** The input, or the patch, waits as entry `seq`: a run of the thread takes it up. */
 export interface Queued {
   readonly _tag: "Queued"
   readonly seq: number
@@ -261,38 +264,57 @@ export const asks = (options: {
   readonly thread: string
 }): Effect.Effect<ReadonlyArray<OpenAsk>, ReadFailure, Journal> =>
   Effect.flatMap(Journal, (journal) =>
-    Effect.map(open(journal, options.thread, undefined), ({ log }) => Array.from(log.asks.values(), Advance.toOpenAsk))
+    Effect.map(open(journal, options.thread, undefined), ({ log }) => Array.from(log.asks.values(), toOpenAsk))
   )
 
 /**
- * Answers an ask. The answer is checked and journaled; the thread goes on with its next run. Without `ask` (its id) the
- * thread must have exactly one open ask of that name. Needs no graph.
+ * Answers an ask. The answer is checked and journaled; the thread goes on with its next run, and a run under way takes it
+ * in. Without `ask` (its id) the thread must have exactly one open ask of that name. Needs no graph.
+ *
+ * The first answer counts: one that comes after another, or after the deadline was journaled, is `AskNotOpen`. With a `key`
+ * an answer can be sent again: one whose key the thread knows (its last 1,024) was given already and is success.
  */
 export const answer = <Name extends string, Question, Answer>(
   ask: Ask<Name, Question, Answer, unknown>,
-  options: { readonly thread: string; readonly ask?: string | undefined; readonly value: NoInfer<Answer> }
+  options: {
+    readonly thread: string
+    readonly ask?: string | undefined
+    readonly value: NoInfer<Answer>
+    /** Names this answer, so that it counts once however often it is sent. Another answer has another key. */
+    readonly key?: string | undefined
+  }
 ): Effect.Effect<void, ReadFailure | JournalConflict | AskNotOpen | AnswerInvalid, Journal> =>
   Effect.gen(function* () {
-    const { thread } = options
+    const { key, thread } = options
     const journal = yield* Journal
-    const { id, log } = yield* open(journal, thread, undefined)
+    const { id, log, shared } = yield* open(journal, thread, undefined)
+    if (key !== undefined && log.keys.has(key)) return
     const now = yield* Clock.currentTimeMillis
+    const { head } = log
     const candidates = Array.from(log.asks.values()).filter(
       (asked) =>
         asked.name === ask.name &&
         (options.ask === undefined || asked.ask === options.ask) &&
         (asked.deadline === undefined || now < asked.deadline)
     )
+    const notOpen = (log: Replay) =>
+      new AskNotOpen({ thread, ask: options.ask ?? ask.name, open: Array.from(log.asks.keys()) })
     const asked = candidates[0]
-    if (asked === undefined || candidates.length > 1) {
-      return yield* new AskNotOpen({ thread, ask: options.ask ?? ask.name, open: Array.from(log.asks.keys()) })
-    }
+    if (asked === undefined || candidates.length > 1) return yield* notOpen(log)
     const value = yield* Effect.mapError(
       Schema.encodeEffect(ask.answer)(options.value),
       (error) => new AnswerInvalid({ ask: asked.ask, issue: error.message })
     )
-    yield* journal.append(thread, log.head, [{ _tag: "AskAnswered", ask: asked.ask, value }], { id })
-  }).pipe(Effect.retry({ while: (error) => error._tag === "JournalConflict", times: maxCollisions }))
+    const answered = { _tag: "AskAnswered", ask: asked.ask, value, ...(key === undefined ? {} : { key }) } as const
+    const { written } = yield* journal.post(thread, [answered], { id })
+    const before = written[0]!.seq - 1
+    if (before === head) return
+    // What came in between decides whether it counts.
+    const then = shared
+      ? yield* fold(journal, thread, undefined, before)
+      : replay(log, yield* journal.read(thread, { after: head, until: before }))
+    if (!then.asks.has(asked.ask) && (key === undefined || !then.keys.has(key))) return yield* notOpen(then)
+  })
 
 /**
  * Makes a new thread `as` of the entries 1 to `at` of another, and patches its state if asked to. The original is not
@@ -342,60 +364,100 @@ export const fork = <Name extends string, State, E, R, Input>(
     )
   })
 
+/** What became of a patch: it is entry `seq`, or it waits as entry `seq` for the run under way. */
+export type PatchOutcome = { readonly _tag: "Patched"; readonly seq: number } | Queued
+
+/** What a patch is given. */
+export interface PatchOptions<Input> {
+  readonly thread: string
+  readonly update: Partial<Input>
+  /** Goes on after this node. */
+  readonly node?: string | undefined
+  /** Names this patch, so that it counts once however often it is sent. Another patch has another key. */
+  readonly key?: string | undefined
+}
+
 /**
  * Changes the state of a thread from outside. The updates go through the channels' schemas and reducers and are an entry of
  * their own. With `node`, the thread goes on as if that node had just made the change.
  *
- * The step under way, if there is one, is planned anew: its tasks begin again, also those that were done, and graphs inside
- * them from their start. What `Durable` recorded in a task of the thread's own graph is found again by the task's name and
- * item. While a call is in flight of which nobody knows whether it was made, a patch is refused: run the thread first.
- * A run of the thread in another place ends with `JournalConflict`.
+ * A thread at rest is patched at once (`Patched`). The step under way, if there is one, is planned anew: its tasks begin
+ * again, also those that were done, and graphs inside them from their start. What `Durable` recorded in a task of the
+ * thread's own graph is found again by the task's name and item. While a call is in flight of which nobody knows whether it
+ * was made, a patch is refused: run the thread first.
+ *
+ * If a run is under way, or was killed, the patch is journaled (`Queued`), and the run applies it between two of its steps,
+ * or when it comes to rest. One that does not fit the state it finds is refused in the journal (`PatchRefused`) and holds
+ * nothing up. At most 1,024 inputs and patches wait; one more is `ThreadBusy`.
  */
 export const patch = <Name extends string, State, E, R, Input>(
   graph: Graph<Name, State, E, R, Input>,
-  options: {
-    readonly thread: string
-    readonly update: Partial<NoInfer<Input>>
-    /** Goes on after this node. */
-    readonly node?: string | undefined
-  }
+  options: PatchOptions<NoInfer<Input>>
 ): Effect.Effect<
-  void,
-  ReadFailure | JournalConflict | NodeContractViolated | UnknownRoute | CallInFlight | GraphChanged,
+  PatchOutcome,
+  ReadFailure | JournalConflict | NodeContractViolated | UnknownRoute | CallInFlight | GraphChanged | ThreadBusy,
   Journal
 > =>
-  Effect.gen(function* () {
-    const { node, thread, update } = options
-    const { compiled } = graph
-    const journal = yield* Journal
-    const opened = yield* open(journal, thread, compiled)
-    const { id, log } = opened
+  Effect.suspend(() => patchOnce(graph.compiled, options)).pipe(
+    // The thread moved between the look at it and the append.
+    Effect.retry({ while: (error) => error._tag === "JournalConflict", times: maxCollisions })
+  )
+
+const patchOnce = Effect.fnUntraced(function* (
+  graph: Compiled,
+  { key, node, thread, update }: PatchOptions<object>
+): Effect.fn.Return<
+  PatchOutcome,
+  ReadFailure | JournalConflict | NodeContractViolated | UnknownRoute | CallInFlight | GraphChanged | ThreadBusy,
+  Journal
+> {
+  const journal = yield* Journal
+  const opened = yield* open(journal, thread, graph)
+  const { id, log } = opened
+  const known = (): PatchOutcome | undefined => {
+    const seq = key === undefined ? undefined : log.keys.get(key)
+    if (seq === undefined) return undefined
+    return { _tag: log.patches.some((patch) => patch.seq === seq) ? "Queued" : "Patched", seq }
+  }
+  const sentBefore = known()
+  if (sentBefore !== undefined) return yield* Effect.as(keepWarm(journal, thread, graph, opened), sentBefore)
+  const busy = () => new ThreadBusy({ thread, asks: [], queued: waiting(log) })
+  const keyed = key === undefined ? {} : { key }
+  const atRest = Effect.gen(function* () {
     const [call] = inFlight(log)
     if (call !== undefined) return yield* new CallInFlight({ thread, task: call.path + call.task, key: call.key })
-    const change = yield* patchOf(compiled, update, node, (yield* standing(thread, compiled, log)).state)
-    const patched = { _tag: "Patched", ...change } as const
-    yield* journal.append(
-      thread,
-      log.head,
-      log.migration === undefined ? [patched] : [{ _tag: "Migrated", graph: compiled.shape }, patched],
-      { id }
-    )
-    yield* keepWarm(journal, thread, compiled, opened)
+    return takePatches(graph, (yield* standing(thread, graph, log)).state, log.patches)
   })
-
-const patchOf = Effect.fnUntraced(function* (
-  graph: Compiled,
-  update: object,
-  node: string | undefined,
-  state: Record_
-) {
-  if (node !== undefined && !Object.hasOwn(graph.nodes, node)) {
-    return yield* new UnknownRoute({ node: "patch", target: node, known: Object.keys(graph.nodes) })
+  const migrated: ReadonlyArray<Entry> = log.migration === undefined ? [] : [{ _tag: "Migrated", graph: graph.shape }]
+  if (!log.working) {
+    // Those that wait come first.
+    const { entries, state } = yield* atRest
+    const patched: Entry = { _tag: "Patched", ...(yield* patchOf(graph, update, node, state)), ...keyed }
+    const [first = patched, ...rest] = [...migrated, ...entries, patched]
+    const { written } = yield* journal.append(thread, log.head, [first, ...rest], { id })
+    yield* keepWarm(journal, thread, graph, opened)
+    return { _tag: "Patched", seq: written.at(-1)!.seq }
   }
-  const { json } = yield* Effect.mapError(Effect.fromResult(startState(graph, update, true, state, false)), (error) =>
-    error._tag === "NodeContractViolated"
-      ? error
-      : new NodeContractViolated({ node: "patch", part: "its update", issue: error.message })
-  )
-  return { updates: json, ...(node === undefined ? {} : { node }) }
+  const change = yield* patchOf(graph, update, node, (yield* standing(thread, graph, log)).state)
+  if (waiting(log) >= maxWaiting) return yield* busy()
+  const posted = yield* journal.post(thread, [{ _tag: "PatchQueued", graph: graph.shape, ...change, ...keyed }], { id })
+  const { seq } = posted.written[0]!
+  replay(log, yield* journal.read(thread, { after: log.head, until: seq }), graph)
+  const queued = log.patches.some((patch) => patch.seq === seq)
+  if (!queued) return known() ?? (yield* busy())
+  const outcome: PatchOutcome = { _tag: "Queued", seq }
+  if (log.working || inFlight(log).length > 0)
+    return yield* Effect.as(keepWarm(journal, thread, graph, opened), outcome)
+  // The run came to rest before it could take it up.
+  const { entries } = yield* atRest
+  const [first, ...rest] = [...migrated, ...entries]
+  const taken = journal.append(thread, log.head, [first!, ...rest], { id, past: "posted" })
+  const { written } = yield* Effect.catchTag(taken, "JournalConflict", () => Effect.succeed({ written: [] }))
+  const end = written.find(({ entry }) => "queued" in entry && entry.queued === seq)
+  // Another took it up, or will.
+  if (end === undefined) return outcome
+  if (end.entry._tag === "PatchRefused") {
+    return yield* new NodeContractViolated({ node: "patch", part: "its update", issue: end.entry.message })
+  }
+  return { _tag: "Patched", seq: end.seq }
 })

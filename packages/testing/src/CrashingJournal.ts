@@ -1,5 +1,5 @@
 /**
- * A journal that fails at the nth append, and at all after it, as if the process had lost its disk or had died there.
+ * A journal that fails at the nth append (or post), and at all after it, as if the process had lost its disk or had died there.
  *
  * The journal under it is not harmed: run the thread again on that one to see what a restart makes of it.
  *
@@ -41,19 +41,19 @@ export interface Options {
 export const make = (journal: Journal["Service"], options: Options): Effect.Effect<Journal["Service"]> =>
   Effect.sync(() => {
     let appends = 0
+    const crashing = <A, E>(append: Effect.Effect<A, E>) =>
+      Effect.suspend(() => {
+        const count = ++appends
+        if (count < options.at) return append
+        const crash = Effect.fail(
+          new JournalUnavailable({ operation: "append", cause: new Error(`crash injected at append ${count}`) })
+        )
+        return count === options.at && options.append === "written" ? Effect.andThen(append, crash) : crash
+      })
     return Journal.of({
       ...journal,
-      append: (thread, expected, entries, writer) =>
-        Effect.suspend(() => {
-          const count = ++appends
-          if (count < options.at) return journal.append(thread, expected, entries, writer)
-          const crash = Effect.fail(
-            new JournalUnavailable({ operation: "append", cause: new Error(`crash injected at append ${count}`) })
-          )
-          return count === options.at && options.append === "written"
-            ? Effect.andThen(journal.append(thread, expected, entries, writer), crash)
-            : crash
-        })
+      append: (...args) => crashing(journal.append(...args)),
+      post: (...args) => crashing(journal.post(...args))
     })
   })
 

@@ -19,6 +19,7 @@
  */
 import { appending } from "./internal/laws/appending.ts"
 import type { Law } from "./internal/laws/law.ts"
+import { posting } from "./internal/laws/posting.ts"
 import { tailing } from "./internal/laws/tailing.ts"
 import { finishedThreads, threads } from "./internal/laws/threads.ts"
 import { values } from "./internal/laws/values.ts"
@@ -28,6 +29,7 @@ export { type Law, LawBroken } from "./internal/laws/law.ts"
 /** The laws. `keeps: "unfinished"` leaves out what a journal cannot promise that forgets threads whose run is over. */
 export const all = (options?: { readonly keeps?: "all" | "unfinished" | undefined }): ReadonlyArray<Law> => [
   ...appending,
+  ...posting,
   ...values,
   ...threads,
   ...(options?.keeps === "unfinished" ? [] : finishedThreads),

@@ -42,6 +42,26 @@ const mutants: Readonly<Record<string, (journal: Service) => Partial<Service>>> 
         return { id: done[0]?.id ?? "", snapshotDue: false, written: done.flatMap(({ written }) => written) }
       })
   }),
+  "posts to whatever bears the name": (journal) => ({ post: (thread, entries) => journal.post(thread, entries) }),
+  "posts anything": (journal) => ({
+    post: (thread, entries, options) =>
+      Effect.flatMap(journal.info(thread), ({ head }) => journal.append(thread, head, entries, options))
+  }),
+  "does not pass what was posted": (journal) => ({
+    append: (thread, expected, entries, options) => journal.append(thread, expected, entries, { id: options?.id })
+  }),
+  "passes everything": (journal) => ({
+    append: (thread, expected, entries, options) =>
+      options?.past === undefined
+        ? journal.append(thread, expected, entries, options)
+        : Effect.flatMap(
+            Effect.orElseSucceed(
+              Effect.map(journal.info(thread), ({ head }) => head),
+              () => 0
+            ),
+            (head) => journal.append(thread, head, entries, { id: options.id })
+          )
+  }),
   "reads what is before": (journal) => ({
     read: (thread, range) => journal.read(thread, { ...range, after: Math.max(0, (range?.after ?? 0) - 1) })
   }),

@@ -9,15 +9,25 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import type { OpenAsk } from "../Ask.ts"
 import type { Entry, Values } from "../Entry.ts"
-import { JournalConflict, NodeContractViolated, RunFailed, RunReplaced, ThreadBusy } from "../Errors.ts"
+import {
+  type GraphChanged,
+  JournalConflict,
+  NodeContractViolated,
+  RunFailed,
+  RunReplaced,
+  ThreadBusy
+} from "../Errors.ts"
 import type { Event } from "../Event.ts"
 import { Journal } from "../Journal.ts"
 import { Suspended } from "../Task.ts"
 import { type Compiled, decodeUpdate, type Record_ } from "./compile.ts"
 import { type Frame, missingInput, restore, type Run, type RunJournal, startState, stateOf } from "./frame.ts"
 import { rangeOf } from "./journalFold.ts"
+import { isKnown, maxWaiting, type Queued, waiting } from "./mailbox.ts"
 import { fold as foldTo, keepWarm, open, type Opened } from "./open.ts"
-import { emptyFrame, emptyReplay, type Queued, inFlight, type Replay, waitedBy } from "./replay.ts"
+import { takePatches } from "./patch.ts"
+import { emptyFrame, emptyReplay, inFlight, isBetweenSteps, type Replay, toOpenAsk, waitedBy } from "./replay.ts"
+import { replaceRunning } from "./replaceRunning.ts"
 import * as Runs from "./runs.ts"
 import { fold } from "./step.ts"
 import { describe, isJournalFailure, isTraced, runInTime } from "./runtime.ts"
@@ -70,33 +80,6 @@ const underWay = (
     ? []
     : UnderWay.of(journal, thread).filter((running) => running.run === run)
 
-/** Ends the runs of this process that are under way, once it is known that there is something to replace them. */
-const replaceRunning = Effect.fnUntraced(function* (
-  journal: Journal["Service"],
-  graph: Compiled,
-  { input, run, thread }: Options
-) {
-  const runs = UnderWay.of(journal, thread)
-  if (runs.length === 0) return
-  const { log } = yield* open(journal, thread, graph).pipe(
-    Effect.catchTag("ThreadNotFound", () => Effect.succeed<Opened>({ id: undefined, log: emptyReplay() }))
-  )
-  // A run that was started already replaces nothing, not even itself.
-  const known = run !== undefined && isKnown(log, run)
-  if (!known) {
-    const nobody: Run = { journal: undefined, emit: undefined, committed: undefined, traced: false }
-    const frame = yield* Effect.fromResult(restore(nobody, graph, "", log.frames.get("") ?? emptyFrame(), true))
-    yield* Effect.fromResult(startState(graph, input, true, frame.state))
-  }
-  for (const { ended, replaced } of runs) {
-    if (!known) yield* Deferred.fail(replaced, new RunReplaced({ thread }))
-    if (!known || run === log.runKey) yield* Deferred.await(ended)
-  }
-})
-
-const isKnown = (log: Replay, run: string): boolean =>
-  log.runs.has(run) || log.queue.some((queued) => queued.run === run)
-
 /** The run, which another of this process can replace. */
 const replaceable = (
   journal: Journal["Service"],
@@ -121,9 +104,6 @@ const replaceable = (
 
 // How many entries are read at once for who listens.
 const page = 256
-
-// How many inputs may wait behind a run.
-const maxQueued = 1024
 
 const once = Effect.fnUntraced(function* (
   journal: Journal["Service"],
@@ -308,17 +288,21 @@ class Go {
       if (whenBusy === "reject") {
         return yield* this.#busy(unfinished, json)
       }
-      if (log.queue.length >= maxQueued) {
-        return yield* new ThreadBusy({ thread: this.#writer.thread, asks: [], queued: log.queue.length })
+      const full = () => new ThreadBusy({ thread: this.#writer.thread, asks: [], queued: waiting(log) })
+      if (waiting(log) >= maxWaiting) return yield* full()
+      const seq = yield* this.#writer.post([{ _tag: "InputQueued", graph: graph.shape, input: json, ...named }])
+      if (!log.queue.some((queued) => queued.seq === seq)) {
+        // One of its name was quicker.
+        if (runKey === undefined || !isKnown(log, runKey)) return yield* full()
+        return { _tag: "Queued", seq: log.queue.find(({ run }) => run === runKey)?.seq ?? log.runSeq }
       }
-      yield* this.#writer.append([{ _tag: "InputQueued", graph: graph.shape, input: json, ...named }])
-      const { head } = log
-      // Its process died before it took up what was queued: then this one does.
+      yield* this.#writer.catchUp
+      // The run ended before it could take this up, or its process died: then this one does.
       const [next] = log.queue
-      const left = next !== undefined && (log.outcome === "done" || log.outcome === "failed") && !this.#runsHere
-      const queued: Start = { _tag: "Queued", seq: head }
+      const left = next !== undefined && (log.outcome === "done" || log.outcome === "failed")
+      const queued: Start = { _tag: "Queued", seq }
       if (!left) return queued
-      // Another process may be quicker; then that one runs it.
+      // Another may be quicker; then that one runs it.
       return yield* Effect.catchIf(
         this.#begin(next),
         (error) => error instanceof JournalConflict,
@@ -432,6 +416,14 @@ class Go {
       let refused: Cause.Cause<unknown> | undefined
       let own: Cause.Cause<unknown> | undefined
       while (true) {
+        const patches = yield* this.#patches(true)
+        if (patches.length > 0) {
+          const [first, ...rest] = [...ending, ...patches]
+          yield* this.#writer.append([first!, ...rest])
+          ending = []
+          // As of a node: the run goes on after it.
+          if (log.outcome === "unfinished") return { begun: yield* this.#restored(), refused, own }
+        }
         const [next] = log.queue
         if (next === undefined) {
           const [last] = ending
@@ -443,6 +435,9 @@ class Go {
         }
         const begun = yield* Effect.exit(this.#begin(next, ending))
         if (Exit.isSuccess(begun)) return { begun: begun.value.frame, refused, own }
+        // The end of this run stands, and another takes up what is queued.
+        if (ending.length === 0 && Cause.squash(begun.cause) instanceof JournalConflict)
+          return { begun: undefined, refused, own }
         // One that is refused is out of the queue and does not hold up those behind it.
         if (log.queue[0] === next) return yield* Effect.failCause(begun.cause)
         refused ??= begun.cause
@@ -465,6 +460,8 @@ class Go {
     const log = this.#log
     let frame = start
     while (true) {
+      if (isBetweenSteps(this.#root) && (yield* this.#takePatches())) frame = yield* this.#restored()
+      log.answered = false
       const now = yield* Clock.currentTimeMillis
       const end = yield* runInTime(frame, this.#root.startedAt, waitedBy(log, now)).pipe(
         Effect.map(Option.some),
@@ -473,6 +470,11 @@ class Go {
           () => Effect.succeedNone
         )
       )
+      // Patches came in, and the run stopped between two steps; or all that is left waits, and nothing holds them up.
+      if (yield* this.#takePatches()) {
+        frame = yield* this.#restored()
+        continue
+      }
       if (Option.isSome(end)) {
         return { _tag: "Done", state: end.value }
       }
@@ -480,21 +482,27 @@ class Go {
       if (!log.answered && log.outcome !== "waiting") {
         yield* this.#writer.append([{ _tag: "RunFinished", outcome: "waiting" }])
       }
-      if (!log.answered) {
+      if (!log.answered && !(yield* this.#takePatches())) {
         return { _tag: "Waiting", state: frame.state, asks: Array.from(log.asks.values(), toOpenAsk) }
       }
-      log.answered = false
       frame = yield* this.#restored()
     }
   })
-}
 
-export const toOpenAsk = ({ ask, deadline, kind, name, path, question, task }: OpenAsk): OpenAsk => ({
-  ask,
-  name,
-  kind,
-  question,
-  path,
-  task,
-  ...(deadline === undefined ? {} : { deadline })
-})
+  /** What becomes of the patches that wait; nothing yet while nobody knows whether a call was made. */
+  #patches(resting: boolean): Effect.Effect<ReadonlyArray<Entry>, GraphChanged> {
+    const { patches } = this.#log
+    if (patches.length === 0 || inFlight(this.#log).length > 0) return Effect.succeed([])
+    return Effect.map(this.#restored(resting), ({ state }) => takePatches(this.#graph, state, patches).entries)
+  }
+
+  /** Applies the patches that wait; whether there were any. */
+  readonly #takePatches = Effect.fnUntraced({ self: this }, function* (this: Go) {
+    const [first, ...rest] = yield* this.#patches(false)
+    if (first === undefined) return false
+    yield* this.#writer.append([first, ...rest])
+    const { committed } = this.#run
+    if (committed !== undefined) yield* committed((yield* this.#restored()).state)
+    return true
+  })
+}

@@ -3,8 +3,14 @@ import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import type * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
-import type { Entry, TaskResult, Values } from "../Entry.ts"
-import { type ConcurrentUpdate, GraphChanged, NodeContractViolated, type ReadFailure } from "../Errors.ts"
+import type { Entry, Posted, TaskResult, Values } from "../Entry.ts"
+import {
+  type ConcurrentUpdate,
+  GraphChanged,
+  type JournalConflict,
+  NodeContractViolated,
+  type ReadFailure
+} from "../Errors.ts"
 import type { Live } from "../Event.ts"
 import type * as Task from "../Task.ts"
 import { type Compiled, decodeUpdate, encodeUpdate, missing, type Record_ } from "./compile.ts"
@@ -19,6 +25,10 @@ export interface RunJournal {
   readonly replay: Replay
   /** Succeeds with whether a snapshot is due. */
   readonly append: (entries: readonly [Entry, ...ReadonlyArray<Entry>]) => Effect.Effect<boolean, Task.JournalFailure>
+  /** Posts entries and takes in all that stands up to the last of them, whose number it gives. */
+  readonly post: (
+    entries: readonly [Posted, ...ReadonlyArray<Posted>]
+  ) => Effect.Effect<number, ReadFailure | JournalConflict>
   /** Takes in what others wrote, and tells it. */
   readonly catchUp: Effect.Effect<void, ReadFailure>
   /** Keeps a snapshot of the thread as it stands, if it can be cut there. */

@@ -1,11 +1,12 @@
 /** What all journals compute alike: status, graph, places, when a snapshot is due. Pure. */
-import { type Entry, type Sequenced, statusOf } from "../Entry.ts"
+import * as Effect from "effect/Effect"
+import { type Entry, isPosted, postedTags, type Sequenced, statusOf } from "../Entry.ts"
 import type { Patch, SnapshotPolicy, Status, ThreadFilter, ThreadInfo } from "../Journal.ts"
 
 /** The status of a thread after more entries. */
 export const statusAfter = <S extends Status | undefined>(status: S, entries: ReadonlyArray<Entry>): Status | S => {
   let result: Status | S = status
-  for (const entry of entries) result = statusOf(entry) ?? result
+  for (const entry of entries) result = statusOf(entry, result) ?? result
   return result
 }
 
@@ -37,6 +38,15 @@ export const hasEntry = (head: number, seq: number): boolean => Number.isInteger
 /** Entries in their places after `head`. */
 export const place = (entries: ReadonlyArray<Entry>, head: number, at: number): ReadonlyArray<Sequenced> =>
   entries.map((entry, index) => ({ seq: head + index + 1, at, entry }))
+
+/** Only what comes from outside may be appended without knowing where a thread stands; anything else is a bug. */
+export const onlyPosted = (entries: ReadonlyArray<Entry>): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const other = entries.find((entry) => !isPosted(entry))
+    return other === undefined
+      ? Effect.void
+      : Effect.die(new TypeError(`${other._tag} cannot be posted; only ${postedTags.join(", ")} can. Append it.`))
+  })
 
 /** The entries that a fork begins with after its prefix. */
 export const forked = (from: string, at: number, patch: Patch | undefined): readonly [Entry, ...Array<Entry>] => {

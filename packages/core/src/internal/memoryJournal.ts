@@ -5,10 +5,11 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import type { Sequenced } from "../Entry.ts"
+import { type Entry, isPosted, type Sequenced } from "../Entry.ts"
 import { EntryNotFound, JournalConflict, RestoreInvalid, ThreadExists, ThreadNotFound } from "../Errors.ts"
-import type { Journal, Snapshot, ThreadInfo } from "../Journal.ts"
+import type { Appended, Journal, Snapshot, ThreadInfo } from "../Journal.ts"
 import * as Fold from "./journalFold.ts"
+import * as Mailbox from "./mailbox.ts"
 
 interface Kept {
   info: ThreadInfo
@@ -18,8 +19,8 @@ interface Kept {
   snapshot: (Snapshot & { readonly size: number; readonly bytes: number }) | undefined
   removed: boolean
   readonly waiting: Set<() => void>
-  /** How many inputs queue behind the run. */
-  queued: number
+  /** What waits for a run; not folded where a thread is kept anyway. */
+  readonly mailbox: Mailbox.Mailbox
 }
 
 export interface Options {
@@ -72,7 +73,7 @@ export const make = ({ ephemeral, snapshots }: Options): Journal["Service"] => {
     snapshot: undefined,
     removed: false,
     waiting: new Set(),
-    queued: 0
+    mailbox: Mailbox.emptyMailbox()
   })
 
   const wake = (kept: Kept) => {
@@ -92,9 +93,8 @@ export const make = ({ ephemeral, snapshots }: Options): Journal["Service"] => {
       const { entry } = sequenced
       kept.entries.push(sequenced)
       kept.bytes += roughSize(entry)
-      if (entry._tag === "InputQueued") kept.queued++
-      if (entry._tag === "InputRefused" || (entry._tag === "RunStarted" && entry.queued !== undefined)) kept.queued--
     }
+    if (ephemeral) Mailbox.foldAll(kept.mailbox, written)
     const entries = written.map(({ entry }) => entry)
     kept.info = {
       ...kept.info,
@@ -109,7 +109,7 @@ export const make = ({ ephemeral, snapshots }: Options): Journal["Service"] => {
   const settle = (kept: Kept) => {
     threads.set(kept.info.thread, kept)
     const ended = kept.info.status === "done" || kept.info.status === "failed"
-    if (ephemeral && ended && kept.queued === 0) drop(kept)
+    if (ephemeral && ended && Mailbox.waiting(kept.mailbox) === 0) drop(kept)
     else if (kept.waiting.size > 0) wake(kept)
   }
 
@@ -120,20 +120,41 @@ export const make = ({ ephemeral, snapshots }: Options): Journal["Service"] => {
       snapshot: snapshot?.size ?? 0
     })
 
+  const add = (kept: Kept, entries: ReadonlyArray<Entry>, at: number): Appended => {
+    const written = Fold.place(entries, kept.info.head, at)
+    push(kept, written, at)
+    settle(kept)
+    return { written, snapshotDue: !kept.removed && isDue(kept), id: kept.info.id }
+  }
+
   return {
     append: (thread, expected, entries, options) =>
       Effect.flatMap(Clock.currentTimeMillis, (at) => {
         const known = threads.get(thread)
         const actual = known?.info.head ?? 0
-        if (actual !== expected || (options?.id !== undefined && options.id !== known?.info.id)) {
+        const passes =
+          options?.past === "posted" && known?.entries.slice(expected).every(({ entry }) => isPosted(entry)) === true
+        if (
+          (passes ? actual < expected : actual !== expected) ||
+          (options?.id !== undefined && options.id !== known?.info.id)
+        ) {
           return Effect.fail(new JournalConflict({ thread, expected, actual }))
         }
-        const kept = known ?? open(thread, at)
-        const written = Fold.place(entries, expected, at)
-        push(kept, written, at)
-        settle(kept)
-        return Effect.succeed({ written, snapshotDue: !kept.removed && isDue(kept), id: kept.info.id })
+        return Effect.succeed(add(known ?? open(thread, at), entries, at))
       }),
+    post: (thread, entries, options) =>
+      Effect.flatMap(
+        Effect.andThen(Fold.onlyPosted(entries), Clock.currentTimeMillis),
+        (at): ReturnType<Journal["Service"]["post"]> => {
+          const kept = threads.get(thread)
+          if (kept === undefined) return Effect.fail(new ThreadNotFound({ thread }))
+          const { head, id } = kept.info
+          if (options?.id !== undefined && options.id !== id) {
+            return Effect.fail(new JournalConflict({ thread, expected: head, actual: head }))
+          }
+          return Effect.succeed(add(kept, entries, at))
+        }
+      ),
     read: (thread, range) => {
       const { after, until } = Fold.rangeOf(range)
       return Effect.map(find(thread), (kept) => kept.entries.slice(after, until))

@@ -13,6 +13,8 @@ export interface Opened {
   /** The journal's id of the thread; `undefined` before its first entry. */
   id: string | undefined
   readonly log: Replay
+  /** Whether another may fold into the log too: it is only to be looked at. */
+  readonly shared?: boolean
 }
 
 /** How many threads a process holds on to after a run, so that the next one need not read them again. */
@@ -71,8 +73,9 @@ export const open = Effect.fnUntraced(function* (
   if (warm !== undefined && warm.id === id && warm.log.head <= head) {
     if (warm.log.head < head) replay(warm.log, yield* journal.read(thread, { after: warm.log.head }), warm.graph)
     // Only looked at: the next run finds it where it was.
-    if (graph === undefined) yield* keepWarm(journal, thread, warm.graph, warm)
-    return warm
+    if (graph !== undefined) return warm
+    yield* keepWarm(journal, thread, warm.graph, warm)
+    return { id, log: warm.log, shared: true }
   }
   return { id, log: yield* fold(journal, thread, graph, head) }
 })

@@ -2,8 +2,17 @@
 import * as Equal from "effect/Equal"
 import type * as Schema from "effect/Schema"
 import type { OpenAsk } from "../Ask.ts"
-import { type Entry, type GraphShape, type Sequenced, statusOf, type TaskResult, type Values } from "../Entry.ts"
+import {
+  type Entry,
+  type GraphShape,
+  isPosted,
+  type Sequenced,
+  statusOf,
+  type TaskResult,
+  type Values
+} from "../Entry.ts"
 import { type Migrate, type Migration, upcast } from "../Migration.ts"
+import * as Mailbox from "./mailbox.ts"
 import type { Record_ } from "./compile.ts"
 import * as Runs from "./runs.ts"
 import type { Arrived, Finished } from "./step.ts"
@@ -57,27 +66,21 @@ export interface Intended {
   readonly key: string
 }
 
-/** An input that waits for the runs before it. */
-export interface Queued {
-  readonly seq: number
-  readonly input: Values
-  readonly run: string | undefined
-}
-
-export interface Replay {
+export interface Replay extends Mailbox.Mailbox {
   head: number
   readonly frames: Map<string, FrameLog>
   readonly asks: Map<string, OpenAsk>
   readonly answers: Map<string, Schema.Json>
   /** Asks whose deadline passed. */
   readonly expired: Set<string>
-  readonly queue: Array<Queued>
   /** The input of the last run, its name and its entry, and how the last named runs ended. */
   input: Values | undefined
   runKey: string | undefined
   runSeq: number
   readonly runs: Runs.Ends
   outcome: "unfinished" | "done" | "failed" | "waiting"
+  /** A run is under way, or was killed. Else the thread is at rest, whatever came from outside since. */
+  working: boolean
   /** How long the run waited for answers, and since when it does, in milliseconds. */
   waited: number
   waitingSince: number | undefined
@@ -85,7 +88,7 @@ export interface Replay {
   idle: number
   /** When the last entry was written. */
   lastAt: number | undefined
-  /** An answer came in from outside while a run was under way. */
+  /** An ask was answered since a run last looked. */
   answered: boolean
   /** The shape that entries are written in now. */
   shape: GraphShape | undefined
@@ -123,15 +126,15 @@ export const emptyFrame = (shape?: GraphShape): FrameLog => ({
 export const emptyReplay = (): Replay => ({
   head: 0,
   frames: new Map(),
+  ...Mailbox.emptyMailbox(),
   asks: new Map(),
   answers: new Map(),
   expired: new Set(),
-  queue: [],
   input: undefined,
   runKey: undefined,
   runSeq: 0,
-  runs: new Map(),
   outcome: "unfinished",
+  working: false,
   waited: 0,
   waitingSince: undefined,
   idle: 0,
@@ -200,11 +203,31 @@ const abandonStep = (replay: Replay, frame: FrameLog, facts: "forget" | "keep"):
 
 // Comes from outside while a run waits; it goes on with what its own process writes next.
 const isOutside = (entry: Entry): boolean =>
-  entry._tag === "AskAnswered" ||
-  entry._tag === "InputQueued" ||
+  isPosted(entry) ||
+  entry._tag === "PatchRefused" ||
   entry._tag === "Forked" ||
   entry._tag === "Migrated" ||
   (entry._tag === "Patched" && entry.node === undefined)
+
+/** Whether a run works after an entry; `undefined`: as before. */
+const workingAfter = (entry: Entry): boolean | undefined => {
+  switch (entry._tag) {
+    case "RunFinished":
+    case "Forked":
+      return false
+    case "Migrated":
+    case "Patched":
+    case "PatchRefused":
+    case "InputRefused":
+      return undefined
+    default:
+      return isPosted(entry) ? undefined : true
+  }
+}
+
+/** Whether the thread's own graph stands between two steps, with nothing of the next one begun. */
+export const isBetweenSteps = ({ inside, intended, opened, pending, recorded }: FrameLog): boolean =>
+  pending.size === 0 && recorded.size === 0 && intended.size === 0 && opened.size === 0 && inside.size === 0
 
 /** How long the run has waited for answers by now, in milliseconds. */
 export const waitedBy = ({ waited, waitingSince }: Replay, now: number): number =>
@@ -213,11 +236,6 @@ export const waitedBy = ({ waited, waitingSince }: Replay, now: number): number 
 /** How long nobody worked on the thread by now: see {@link Replay.idle}. */
 export const idleBy = ({ idle, waitingSince }: Replay, now: number): number =>
   idle + (waitingSince === undefined ? 0 : Math.max(0, now - waitingSince))
-
-const unqueue = (replay: Replay, seq: number): void => {
-  const index = replay.queue.findIndex((queued) => queued.seq === seq)
-  if (index >= 0) replay.queue.splice(index, 1)
-}
 
 /** A run that begins in the middle of another has the time of a run. */
 const restartClock = (replay: Replay, at: number): void => {
@@ -238,11 +256,13 @@ const apply = (replay: Replay, sequenced: Sequenced): void => {
     replay.waited += at - replay.waitingSince
     replay.idle += Math.max(0, at - since)
     replay.waitingSince = undefined
-  } else if (entry._tag === "Forked" || (entry._tag === "Patched" && entry.node !== undefined)) {
+  } else if (entry._tag === "Forked" || (entry._tag === "Patched" && entry.node !== undefined && !replay.working)) {
     replay.idle += Math.max(0, at - since)
   }
-  replay.outcome = statusOf(entry) ?? replay.outcome
+  replay.outcome = statusOf(entry, replay.outcome) ?? replay.outcome
+  replay.working = workingAfter(entry) ?? replay.working
   Runs.note(replay.runs, replay.runKey, sequenced)
+  Mailbox.fold(replay, entry, seq)
   switch (entry._tag) {
     case "RunStarted": {
       replay.shape = entry.graph ?? replay.shape
@@ -256,15 +276,8 @@ const apply = (replay: Replay, sequenced: Sequenced): void => {
       replay.input = entry.input
       replay.runKey = entry.run
       replay.runSeq = seq
-      if (entry.queued !== undefined) unqueue(replay, entry.queued)
       return
     }
-    case "InputRefused":
-      unqueue(replay, entry.queued)
-      return
-    case "InputQueued":
-      replay.queue.push({ seq, input: entry.input, run: entry.run })
-      return
     case "Migrated":
       replay.shape = entry.graph
       frameAt(replay, "").shape = entry.graph
@@ -318,8 +331,11 @@ const apply = (replay: Replay, sequenced: Sequenced): void => {
       else asks.push(entry)
       return
     case "AskAnswered":
+      // The first answer counts.
+      if (!replay.asks.has(entry.ask) || !Mailbox.takeKey(replay, entry.key, seq)) return
       replay.asks.delete(entry.ask)
       replay.answers.set(entry.ask, entry.value)
+      replay.answered = true
       return
     case "AskExpired":
       // One that was answered in time stays answered.
@@ -339,6 +355,10 @@ const apply = (replay: Replay, sequenced: Sequenced): void => {
       restartClock(replay, at)
       return
     case "TaskFailed":
+    case "InputQueued":
+    case "InputRefused":
+    case "PatchQueued":
+    case "PatchRefused":
       return
   }
 }
@@ -350,7 +370,8 @@ const readAs = (replay: Replay, reader: Reader, entry: Entry): Entry => {
   if (entry._tag === "Migrated" || (entry._tag === "RunStarted" && entry.graph !== undefined)) {
     replay.migration = migrationOf(reader, entry.graph)
   }
-  const migration = entry._tag === "InputQueued" ? migrationOf(reader, entry.graph) : replay.migration
+  const migration =
+    entry._tag === "InputQueued" || entry._tag === "PatchQueued" ? migrationOf(reader, entry.graph) : replay.migration
   return migration === undefined ? entry : upcast(migration, reader, entry)
 }
 
@@ -377,3 +398,14 @@ export const inFlight = (log: Replay): ReadonlyArray<Intended & { readonly path:
   Array.from(log.frames).flatMap(([path, { intended, recorded }]) =>
     Array.from(intended).flatMap(([fact, call]) => (recorded.has(fact) ? [] : [{ path, ...call }]))
   )
+
+/** What is told of an open ask. */
+export const toOpenAsk = ({ ask, deadline, kind, name, path, question, task }: OpenAsk): OpenAsk => ({
+  ask,
+  name,
+  kind,
+  question,
+  path,
+  task,
+  ...(deadline === undefined ? {} : { deadline })
+})

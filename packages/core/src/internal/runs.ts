@@ -23,7 +23,8 @@ export const maxRuns = 1024
 // What is kept of a message in memory and in snapshots, for each name.
 const maxMessage = 1000
 
-const remember = (ends: Ends, run: string): void => {
+/** The name of a run that began. */
+export const remember = (ends: Ends, run: string): void => {
   ends.delete(run)
   ends.set(run, "unfinished")
   if (ends.size <= maxRuns) return

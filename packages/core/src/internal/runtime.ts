@@ -25,7 +25,8 @@ import {
   startState,
   toFinished
 } from "./frame.ts"
-import { emptyFrame, waitedBy } from "./replay.ts"
+import { waiting } from "./mailbox.ts"
+import { emptyFrame, isBetweenSteps, waitedBy } from "./replay.ts"
 import { type Finished, fold, plan, type Ready } from "./step.ts"
 import { RunningTask } from "./task.ts"
 
@@ -108,7 +109,12 @@ const runFrame = (frame: Frame): Effect.Effect<Record_, unknown, unknown> => {
 }
 
 const advance = (frame: Frame): Effect.Effect<Record_, unknown, unknown> => {
+  const { journal } = frame.run
   for (let count = 0; count < stepsBeforeYield; count++) {
+    // The run applies the patches that wait, and then goes on.
+    if (frame.path === "" && journal !== undefined && journal.replay.patches.length > 0 && isBetweenSteps(frame.log)) {
+      return Effect.succeed(frame.state)
+    }
     const planned = frame.next ?? plan(frame.graph, frame.state, frame.finished, frame.arrived)
     frame.next = undefined
     if (Result.isFailure(planned)) return Effect.fail(planned.failure)
@@ -164,7 +170,7 @@ const commit = (frame: Frame, journal: RunJournal, done: ReadonlyArray<TaskDone>
   frame.next = plan(graph, state, finished, arrived)
   // The last step of a thread and its end are one append.
   const ends = Result.isSuccess(frame.next) && frame.next.success.ready.length === 0
-  const last = path === "" && ends && journal.replay.queue.length === 0
+  const last = path === "" && ends && waiting(journal.replay) === 0
   return Effect.flatMap(
     journal.append(last ? [committed, { _tag: "RunFinished", outcome: "done" }] : [committed]),
     (snapshotDue) => {

@@ -46,7 +46,19 @@ const Cut = Schema.Struct({
       })
     )
   ),
-  queue: Schema.Array(Schema.Struct({ seq: Schema.Int, input: Values, run: Schema.optionalKey(Schema.String) }))
+  queue: Schema.Array(Schema.Struct({ seq: Schema.Int, input: Values, run: Schema.optionalKey(Schema.String) })),
+  patches: Schema.optionalKey(
+    Schema.Array(
+      Schema.Struct({
+        seq: Schema.Int,
+        updates: Values,
+        node: Schema.optionalKey(Schema.String),
+        key: Schema.optionalKey(Schema.String)
+      })
+    )
+  ),
+  /** Keys of senders, each with its entry. */
+  keys: Schema.optionalKey(Schema.Array(Schema.Tuple([Schema.String, Schema.Int])))
 })
 const decode = Schema.decodeUnknownExit(Cut)
 const unsaid = { tag: "Defect", message: "the journal does not say why" }
@@ -93,7 +105,18 @@ export const cut = (graph: Compiled, log: Replay): Snapshot | undefined => {
     runSeq: log.runSeq,
     runs: Array.from(log.runs.keys()),
     ends: Array.from(log.runs).flatMap(([run, end]) => (typeof end === "string" ? [] : [{ run, ...end }])),
-    queue: log.queue.map(({ input, run, seq }) => ({ seq, input, ...(run === undefined ? {} : { run }) }))
+    queue: log.queue.map(({ input, run, seq }) => ({ seq, input, ...(run === undefined ? {} : { run }) })),
+    ...(log.patches.length === 0
+      ? {}
+      : {
+          patches: log.patches.map(({ key, node, seq, updates }) => ({
+            seq,
+            updates,
+            ...(node === undefined ? {} : { node }),
+            ...(key === undefined ? {} : { key })
+          }))
+        }),
+    ...(log.keys.size === 0 ? {} : { keys: Array.from(log.keys) })
   }
   // All of it is JSON, which an interface cannot be said to be.
   return { seq: log.head, value: value as unknown as Schema.Json }
@@ -137,6 +160,10 @@ export const open = (snapshot: Snapshot, graph: Compiled | undefined): Replay | 
   for (const { error, outcome, run, seq } of cut.ends ?? []) {
     log.runs.set(run, outcome === "failed" ? { outcome, seq, error: error ?? unsaid } : { outcome, seq })
   }
+  // Nothing is cut while a thread is at rest with work left, so what is unfinished is at work.
+  log.working = cut.outcome === "unfinished"
   log.queue.push(...cut.queue.map(({ input, run, seq }) => ({ seq, input, run })))
+  for (const { key, node, seq, updates } of cut.patches ?? []) log.patches.push({ seq, updates, node, key })
+  for (const [key, seq] of cut.keys ?? []) log.keys.set(key, seq)
   return log
 }

@@ -3,9 +3,9 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
 import type { Entry, Sequenced } from "../Entry.ts"
-import { JournalConflict } from "../Errors.ts"
+import { JournalConflict, type ReadFailure } from "../Errors.ts"
 import type { Event } from "../Event.ts"
-import type { Journal } from "../Journal.ts"
+import type { Appended, Journal } from "../Journal.ts"
 import type { JournalFailure } from "../Task.ts"
 import type { Compiled } from "./compile.ts"
 import type { RunJournal } from "./frame.ts"
@@ -15,7 +15,7 @@ import * as Snapshot from "./snapshot.ts"
 
 type Entries = readonly [Entry, ...ReadonlyArray<Entry>]
 
-/** How often an append or an answer looks again when something came in between. */
+/** How often it is decided anew what to do with an input or a patch when the thread moved meanwhile. */
 export const maxCollisions = 64
 
 interface Slot {
@@ -26,9 +26,8 @@ interface Slot {
 }
 
 /**
- * One append at a time, each after the one before; what waits for its turn goes into the next as one. Answers and inputs
- * that came from outside in between are taken in; any other entry means that somebody else runs the thread, and is a
- * conflict.
+ * One append at a time, each after the one before; what waits for its turn goes into the next as one. What was posted
+ * in between is taken in; any other entry means that somebody else runs the thread, and is a conflict.
  */
 export const make = (options: {
   readonly journal: Journal["Service"]
@@ -62,31 +61,45 @@ export const make = (options: {
     if (emit !== undefined) for (const entry of entries) if (entry.seq > after) untold.push(entry)
   }
 
-  const write = (entries: Entries, collisions: number): Effect.Effect<boolean, JournalFailure> =>
+  const wrote = ({ id, snapshotDue, written }: Appended): boolean => {
+    opened.id = id
+    took(written)
+    return snapshotDue
+  }
+
+  const write = (entries: Entries): Effect.Effect<boolean, JournalFailure> =>
     Effect.matchEffect(
       Effect.suspend(() => journal.append(thread, log.head, entries, { id: opened.id })),
       {
-        onSuccess: ({ id, snapshotDue, written }) => {
-          opened.id = id
-          took(written)
-          return Effect.succeed(snapshotDue)
-        },
-        onFailure: (error) =>
-          error._tag === "JournalUnavailable" || collisions >= maxCollisions
-            ? Effect.fail(error)
-            : collide(entries, error, collisions)
+        onSuccess: (appended) => Effect.succeed(wrote(appended)),
+        onFailure: (error) => (error._tag === "JournalUnavailable" ? Effect.fail(error) : pass(entries, error))
       }
     )
 
-  const collide = Effect.fnUntraced(function* (entries: Entries, conflict: JournalConflict, collisions: number) {
-    const between = yield* journal
-      .read(thread, { after: log.head })
-      .pipe(Effect.catchTag(["JournalCorrupt", "ThreadNotFound"], () => Effect.succeed([])))
-    if (between.length === 0 || !between.every(({ entry }) => fromOutside.has(entry._tag))) return yield* conflict
-    took(between, graph)
-    if (between.some(({ entry }) => entry._tag === "AskAnswered")) log.answered = true
-    return yield* write(entries, collisions + 1)
+  /** Writes behind what was posted in between, and takes that in. However much is posted, this is one more append. */
+  const pass = Effect.fnUntraced(function* (entries: Entries, conflict: JournalConflict) {
+    const after = log.head
+    const appended = yield* journal.append(thread, after, entries, { id: opened.id, past: "posted" })
+    const until = appended.written[0]!.seq - 1
+    if (until > after) {
+      const between = yield* Effect.catchTag(
+        journal.read(thread, { after, until }),
+        ["JournalCorrupt", "ThreadNotFound"],
+        () => Effect.fail(conflict)
+      )
+      took(between, graph)
+    }
+    return wrote(appended)
   })
+
+  const catchUp = (until?: number): Effect.Effect<void, ReadFailure> =>
+    Effect.flatMap(
+      Effect.suspend(() => journal.read(thread, { after: log.head, until })),
+      (between) => {
+        took(between, graph)
+        return emit === undefined ? Effect.void : oneTells.withPermits(1)(tell(emit))
+      }
+    )
 
   const ended = () => new JournalConflict({ thread, expected: log.head, actual: log.head })
 
@@ -101,13 +114,13 @@ export const make = (options: {
   })
 
   const lead = (entries: Entries): Effect.Effect<boolean, JournalFailure> =>
-    Effect.flatMap(Effect.exit(write(entries, 0)), (exit) => Effect.andThen(handOver, exit))
+    Effect.flatMap(Effect.exit(write(entries)), (exit) => Effect.andThen(handOver, exit))
 
   const leadAll: Effect.Effect<boolean, JournalFailure> = Effect.suspend(() => {
     const taken = slots
     slots = new Set()
     const [first, ...rest] = Array.from(taken).flatMap((slot) => slot.entries)
-    const end = closed ? Effect.fail(ended()) : write([first!, ...rest], 0)
+    const end = closed ? Effect.fail(ended()) : write([first!, ...rest])
     return Effect.flatMap(Effect.exit(end), (exit) => {
       for (const slot of taken) if (!slot.leads) Deferred.doneUnsafe(slot.done, exit)
       return Effect.andThen(handOver, exit)
@@ -143,13 +156,12 @@ export const make = (options: {
         }
         return emit === undefined ? written : Effect.tap(written, () => restore(oneTells.withPermits(1)(tell(emit))))
       }),
-    catchUp: Effect.flatMap(
-      Effect.suspend(() => journal.read(thread, { after: log.head })),
-      (between) => {
-        took(between, graph)
-        return emit === undefined ? Effect.void : oneTells.withPermits(1)(tell(emit))
-      }
-    ),
+    catchUp: catchUp(),
+    post: (entries) =>
+      Effect.flatMap(journal.post(thread, entries, { id: opened.id }), ({ written }) => {
+        const { seq } = written.at(-1)!
+        return Effect.as(catchUp(seq), seq)
+      }),
     close: Effect.sync(() => {
       closed = true
     }),
@@ -162,5 +174,3 @@ export const make = (options: {
     })
   }
 }
-
-const fromOutside = new Set<Entry["_tag"]>(["AskAnswered", "InputQueued"])

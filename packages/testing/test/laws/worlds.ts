@@ -140,16 +140,16 @@ export interface Death {
 /** A journal of a process that dies at an append: nothing it does afterwards comes to anything. */
 export const mortal = (journal: Service, process: Process, death: Death | undefined): Service => {
   let appends = 0
+  const once = <A, E>(append: Effect.Effect<A, E>) =>
+    Effect.suspend(() => {
+      if (process.dead) return Effect.never
+      if (++appends !== death?.at) return Effect.tap(append, () => alive(process))
+      return death.when === "before" ? kill(process) : Effect.andThen(Effect.exit(append), kill(process))
+    })
   return Journal.Journal.of({
     ...journal,
-    append: (...args) =>
-      Effect.suspend(() => {
-        if (process.dead) return Effect.never
-        if (++appends !== death?.at) return Effect.tap(journal.append(...args), () => alive(process))
-        return death.when === "before"
-          ? kill(process)
-          : Effect.andThen(Effect.exit(journal.append(...args)), kill(process))
-      }),
+    append: (...args) => once(journal.append(...args)),
+    post: (...args) => once(journal.post(...args)),
     keepSnapshot: (...args) => Effect.suspend(() => Effect.andThen(alive(process), journal.keepSnapshot(...args)))
   })
 }

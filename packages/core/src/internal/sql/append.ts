@@ -14,9 +14,16 @@ import { uniqueId } from "./digest.ts"
 import type { Known } from "./rows.ts"
 import * as Values from "./values.ts"
 
+/**
+ * Where an append may stand: right after `expected`, behind what was posted after that (`past`), or wherever its thread
+ * stands (`post`).
+ */
+export type Place = "after" | "past" | "post"
+
 /** An append that waits for its transaction. */
 export interface Request {
   readonly thread: string
+  readonly place: Place
   readonly expected: number
   readonly id: string | undefined
   readonly at: number
@@ -36,7 +43,8 @@ export const makeRequest = (
   expected: number,
   entries: ReadonlyArray<Entry>,
   id: string | undefined,
-  at: number
+  at: number,
+  where: Place = "after"
 ): Request => {
   const stored = entries.map((entry) => Values.shrink(encodeEntry(entry)))
   let size = 0
@@ -44,7 +52,7 @@ export const makeRequest = (
     size += text.length
     for (const value of values.values()) size += value.length
   }
-  return { thread, expected, id, at, entries, stored, size, resume: () => {} }
+  return { thread, place: where, expected, id, at, entries, stored, size, resume: () => {} }
 }
 
 /** What an append does to the tables if it wins. */
@@ -56,17 +64,25 @@ export interface Plan {
   readonly rows: ReadonlyArray<EntryRow>
 }
 
-export const conflict = ({ expected, thread }: Request, known: Known | undefined): JournalConflict =>
-  new JournalConflict({ thread, expected, actual: known?.info.head ?? 0 })
+/** Tells where the thread stands; 0: there is none. */
+export const conflict = ({ expected, place, thread }: Request, known: Known | undefined): JournalConflict => {
+  const actual = known?.info.head ?? 0
+  return new JournalConflict({ thread, expected: place === "post" ? actual : expected, actual })
+}
 
-/** Whether the thread stands where the request wants it. */
-export const fits = ({ expected, id }: Request, known: Known | undefined): boolean =>
-  (known?.info.head ?? 0) === expected && (id === undefined || id === known?.info.id)
+/** Whether the thread stands where the request wants it; what lies between is another matter. */
+export const fits = ({ expected, id, place }: Request, known: Known | undefined): boolean => {
+  if (id !== undefined && id !== known?.info.id) return false
+  if (place === "post") return known !== undefined
+  const head = known?.info.head ?? 0
+  return place === "past" ? head >= expected : head === expected
+}
 
 const hourMillis = 3_600_000
 
 export const plan = (request: Request, known: Known | undefined): Plan => {
-  const { at, entries, expected, size, stored, thread } = request
+  const { at, entries, size, stored, thread } = request
+  const expected = request.place === "after" ? request.expected : (known?.info.head ?? 0)
   const previous = known?.hash ?? Chain.start
   let hash = previous
   const rows = stored.map(({ text }, index): EntryRow => {
@@ -107,22 +123,22 @@ export const plan = (request: Request, known: Known | undefined): Plan => {
   }
 }
 
-export const valueRows = ({ request }: Plan): ReadonlyArray<ValueRow> =>
+export const valueRows = ({ move, request }: Plan): ReadonlyArray<ValueRow> =>
   request.stored.flatMap(({ values }, index) =>
     Array.from(values, ([hash, value]) => ({
       thread: request.thread,
-      seq: request.expected + index + 1,
+      seq: move.before.head + index + 1,
       hash,
       value
     }))
   )
 
 export const appended = (
-  { after: { bytes, info, snapshot }, request }: Plan,
+  { after: { bytes, info, snapshot }, move, request }: Plan,
   policy: Policy
 ): Effect.Effect<Appended> =>
   Effect.succeed({
-    written: place(request.entries, request.expected, request.at),
+    written: place(request.entries, move.before.head, request.at),
     snapshotDue: isSnapshotDue(policy, {
       entries: info.head - snapshot.seq,
       bytes: bytes - snapshot.bytes,

@@ -46,6 +46,8 @@ export interface Dialect {
   readonly begin: (values: "none" | "use" | "delete") => ReadonlyArray<string>
   /** Makes rows; returns the names of those that were not there. */
   readonly create: (moves: ReadonlyArray<Move>) => Program<ReadonlySet<string>>
+  /** Locks the rows of threads, so that nobody moves their heads before this transaction is over. */
+  readonly lockThreads: (threads: ReadonlyArray<string>) => Program<void>
   /** Moves heads; returns the names of those that stood where they should. */
   readonly move: (moves: ReadonlyArray<Move>) => Program<ReadonlySet<string>>
   readonly insertEntries: (rows: ReadonlyArray<EntryRow>) => Program<void>
@@ -81,6 +83,8 @@ export const sqlite: Dialect = {
     }
     return created
   },
+  // BEGIN IMMEDIATE has locked everything.
+  *lockThreads() {},
   *move(moves) {
     const done = new Set<string>()
     for (const { at, before, bytes, graph, hash, head, hour, id, status, thread } of moves) {
@@ -119,6 +123,9 @@ const moveRows = `UPDATE selvage_threads t
     bytes bigint, at bigint, hour integer, before json)
   WHERE t.thread = r.thread AND t.head = (r.before->>'head')::integer AND t.hash = r.before->>'hash' AND t.id = r.id
   RETURNING t.thread`
+// In one order, so that two transactions do not wait for each other.
+const lockRows = `SELECT t.thread FROM selvage_threads t
+  WHERE t.thread IN (SELECT json_array_elements_text($1::text::json)) ORDER BY t.thread FOR UPDATE`
 const insertEntryRows = `INSERT INTO selvage_entries (thread, seq, at, hash, entry)
   SELECT thread, seq, at, hash, entry
   FROM json_to_recordset($1::text::json) AS r (thread text, seq integer, at bigint, hash text, entry text)`
@@ -147,6 +154,9 @@ export const postgres = (options: { readonly durability: "full" | "normal" }): D
   ],
   *create(moves) {
     return names(yield [createRows, [JSON.stringify(moves)]])
+  },
+  *lockThreads(threads) {
+    yield [lockRows, [JSON.stringify(threads)]]
   },
   *move(moves) {
     return names(yield [moveRows, [JSON.stringify(moves)]])

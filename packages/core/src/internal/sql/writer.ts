@@ -13,14 +13,14 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { isSqlError } from "effect/sql/SqlError"
 import * as Tracer from "effect/Tracer"
-import type { Entry } from "../../Entry.ts"
+import { type Entry, postedTags } from "../../Entry.ts"
 import type { JournalConflict, JournalUnavailable } from "../../Errors.ts"
 import type { Appended } from "../../Journal.ts"
 import type { Policy } from "../journalFold.ts"
 import * as Append from "./append.ts"
 import type { KnownThreads } from "./knownThreads.ts"
 import { type Program, type Rows, run as runProgram, runNow } from "./program.ts"
-import { type Database, decodeKnownNow, selectKnown, unavailable } from "./rows.ts"
+import { type Database, decodeKnownNow, type Known, selectKnown, unavailable } from "./rows.ts"
 import { transact } from "./transact.ts"
 
 export const maxWaiting = 8192
@@ -59,8 +59,9 @@ export type AppendEffect = (
   expected: number,
   entries: ReadonlyArray<Entry>,
   id: string | undefined,
-  at: number
-) => Effect.Effect<Appended, JournalConflict | JournalUnavailable>
+  at: number,
+  place: Append.Place
+) => End
 
 const failed = unavailable("append to a thread")
 
@@ -137,17 +138,15 @@ export const make = Effect.fnUntraced(function* (options: Options) {
       })
     })
 
-  const start: AppendEffect = (thread, expected, entries, id, at) => {
+  const start: AppendEffect = (thread, expected, entries, id, at, place) => {
     try {
-      return enqueue(Append.makeRequest(thread, expected, entries, id, at))
+      return enqueue(Append.makeRequest(thread, expected, entries, id, at, place))
     } catch (cause) {
       return Effect.fail(unavailable(`append to thread "${thread}": an entry of it is not valid`)(cause))
     }
   }
-  const append: AppendEffect = (thread, expected, entries, id, at) =>
-    queue.length < maxWaiting
-      ? start(thread, expected, entries, id, at)
-      : Effect.flatMap(room, () => append(thread, expected, entries, id, at))
+  const append: AppendEffect = (...request) =>
+    queue.length < maxWaiting ? start(...request) : Effect.flatMap(room, () => append(...request))
   return append
 })
 
@@ -190,18 +189,31 @@ const makeRun = ({ announce, committed, database, known, snapshots, transactNow 
   }
 
   const isStale = (request: Append.Request) => {
+    if (request.place !== "after") return true
     const row = known.get(request.thread)
     return row === undefined ? request.expected !== 0 : !Append.fits(request, row)
+  }
+
+  const isBetween = dialect.text(`SELECT 1 FROM selvage_entries e WHERE e.thread = ? AND e.seq > ?
+    AND NOT (${postedTags.map((tag) => `e.entry LIKE '{"_tag":"${tag}"%'`).join(" OR ")}) LIMIT 1`)
+
+  /** Whether an append may stand after the entries of its row. */
+  function* stands(request: Append.Request, row: Known | undefined): Program<boolean> {
+    if (!Append.fits(request, row)) return false
+    if (request.place !== "past" || row === undefined || row.info.head === request.expected) return true
+    return (yield [isBetween, [request.thread, request.expected]]).length === 0
   }
 
   /** Writes what fits; the ends are to be told once it is committed. */
   function* write(batch: ReadonlyArray<Append.Request>): Program<Written> {
     const ends = new Map<Append.Request, End>()
+    // Where the thread stands is read and held, so that nobody comes in between.
+    if (batch.some(({ place }) => place !== "after")) yield* dialect.lockThreads(batch.map(({ thread }) => thread))
     yield* lookUp(batch.filter(isStale))
     const plans: Array<Append.Plan> = []
     for (const request of batch) {
       const row = known.get(request.thread)
-      if (Append.fits(request, row)) plans.push(Append.plan(request, row))
+      if (yield* stands(request, row)) plans.push(Append.plan(request, row))
       else ends.set(request, Effect.fail(Append.conflict(request, row)))
     }
     const fresh = plans.filter((plan) => plan.known === undefined)

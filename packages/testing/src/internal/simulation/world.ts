@@ -1,7 +1,7 @@
 // A world in which processes run one thread, fail, and are killed; and what must hold in it whatever happens.
 import type { Entry } from "@selvage/core/Entry"
 import { JournalUnavailable } from "@selvage/core/Errors"
-import { Journal } from "@selvage/core/Journal"
+import { type Appended, Journal } from "@selvage/core/Journal"
 import * as Effect from "effect/Effect"
 import { Transient, type World } from "./plan.ts"
 import { type Chance, numberOf } from "./seeded.ts"
@@ -185,39 +185,40 @@ export const journalOf = (
     yield* alive(process)
     return found
   })
+  const writing = Effect.fnUntraced(function* <E>(append: Effect.Effect<Appended, E>, entries: ReadonlyArray<Entry>) {
+    yield* alive(process)
+    process.opening = false
+    yield* maybeCrash
+    if (truth.goesWrong("append slow", 0.05)) yield* sleepUpTo(random, 50)
+    yield* alive(process)
+    if (truth.goesWrong("append lost", 0.03)) return yield* unavailable("append")
+    // From the intent on it may be called; who lost the race for the intent calls nothing.
+    const places = entries.flatMap((entry) =>
+      entry._tag === "Intent" ? [`${entry.path}|${entry.step}|${entry.task}`] : []
+    )
+    for (const place of places) process.calling.add(place)
+    const appended = yield* append.pipe(
+      Effect.tapError(() =>
+        Effect.sync(() => {
+          for (const place of places) process.calling.delete(place)
+        })
+      )
+    )
+    truth.wrote(entries)
+    for (const entry of entries) {
+      if (entry._tag === "Recorded") process.calling.delete(`${entry.path}|${entry.step}|${entry.task}`)
+    }
+    yield* maybeCrash
+    if (truth.goesWrong("append slow", 0.05)) yield* sleepUpTo(random, 50)
+    yield* alive(process)
+    if (truth.goesWrong("acknowledgement lost", 0.03)) return yield* unavailable("append")
+    process.head = Math.max(process.head, appended.written.at(-1)?.seq ?? 0)
+    return appended
+  })
   return Journal.of({
     ...journal,
-    append: (thread, expected, entries, options) =>
-      Effect.gen(function* () {
-        yield* alive(process)
-        process.opening = false
-        yield* maybeCrash
-        if (truth.goesWrong("append slow", 0.05)) yield* sleepUpTo(random, 50)
-        yield* alive(process)
-        if (truth.goesWrong("append lost", 0.03)) return yield* unavailable("append")
-        // From the intent on it may be called; who lost the race for the intent calls nothing.
-        const places = entries.flatMap((entry) =>
-          entry._tag === "Intent" ? [`${entry.path}|${entry.step}|${entry.task}`] : []
-        )
-        for (const place of places) process.calling.add(place)
-        const appended = yield* journal.append(thread, expected, entries, options).pipe(
-          Effect.tapError(() =>
-            Effect.sync(() => {
-              for (const place of places) process.calling.delete(place)
-            })
-          )
-        )
-        truth.wrote(entries)
-        for (const entry of entries) {
-          if (entry._tag === "Recorded") process.calling.delete(`${entry.path}|${entry.step}|${entry.task}`)
-        }
-        yield* maybeCrash
-        if (truth.goesWrong("append slow", 0.05)) yield* sleepUpTo(random, 50)
-        yield* alive(process)
-        if (truth.goesWrong("acknowledgement lost", 0.03)) return yield* unavailable("append")
-        process.head = Math.max(process.head, appended.written.at(-1)?.seq ?? 0)
-        return appended
-      }),
+    append: (...args) => writing(journal.append(...args), args[2]),
+    post: (...args) => writing(journal.post(...args), args[1]),
     read: (thread, range) =>
       Effect.tap(reading(journal.read(thread, range), "read"), (entries) =>
         Effect.sync(() => {
