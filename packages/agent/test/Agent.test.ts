@@ -354,30 +354,40 @@ describe("Agent", () => {
       const model = yield* LanguageModel.make({
         generateText: () => Effect.succeed([]),
         streamText: () =>
-          Stream.fromIterable<Response.StreamPartEncoded>([
-            { type: "text-start", id: "1" },
-            { type: "text-delta", id: "1", delta: "half" },
-            {
-              type: "response-metadata",
-              modelId: "second",
-              metadata: { selvage: { restarted: { model: "first", reason: "it broke off" } } }
-            },
-            { type: "text-start", id: "2" },
-            { type: "text-delta", id: "2", delta: "whole" },
-            { type: "text-end", id: "2" },
-            {
-              type: "finish",
-              reason: "stop",
-              usage: {
-                inputTokens: { uncached: 1, total: 1, cacheRead: 0, cacheWrite: 0 },
-                outputTokens: { total: 1, text: 1, reasoning: 0 }
-              }
-            }
-          ])
+          // In two chunks, as a model sends them.
+          Stream.flatMap(
+            Stream.fromIterable<ReadonlyArray<Response.StreamPartEncoded>>([
+              [
+                { type: "text-start", id: "1" },
+                { type: "text-delta", id: "1", delta: "half" }
+              ],
+              [
+                {
+                  type: "response-metadata",
+                  modelId: "second",
+                  metadata: { selvage: { restarted: { model: "first", reason: "it broke off" } } }
+                },
+                { type: "text-start", id: "2" },
+                { type: "text-delta", id: "2", delta: "whole" },
+                { type: "text-end", id: "2" },
+                {
+                  type: "finish",
+                  reason: "stop",
+                  usage: {
+                    inputTokens: { uncached: 1, total: 1, cacheRead: 0, cacheWrite: 0 },
+                    outputTokens: { total: 1, text: 1, reasoning: 0 }
+                  }
+                }
+              ]
+            ]),
+            (parts) => Stream.fromIterable(parts)
+          )
       })
       const Teller = Agent.make("teller", { instructions: "Tell." })
       yield* Effect.gen(function* () {
-        yield* Stream.runDrain(Thread.stream(Teller, { thread: "t", input: { prompt: "?" } }))
+        const messages = yield* Stream.runCollect(Thread.messages(Teller, { thread: "t", input: { prompt: "?" } }))
+        const told = messages.map((message) => (message._tag === "Delta" ? message.text : message._tag))
+        assert.deepStrictEqual(told, ["Message", "half", "Restarted", "whole", "Message"])
         assert.strictEqual((yield* Thread.state(Teller, { thread: "t" })).text, "whole")
       }).pipe(Effect.provide([Layer.succeed(LanguageModel.LanguageModel, model), Journal.layerMemory]))
     })

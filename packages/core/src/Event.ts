@@ -24,6 +24,8 @@ export type Live =
       readonly attempt: number
     }
   | { readonly _tag: "Token"; readonly path: string; readonly task: string; readonly delta: string }
+  /** The text that this task told so far is void: it begins again, or its model does, or the run goes on without it. */
+  | { readonly _tag: "Restarted"; readonly path: string; readonly task: string }
   /** The handler of a tool call begins. `call` is the model's id of the call. */
   | {
       readonly _tag: "ToolStarted"
@@ -63,7 +65,7 @@ export interface Journaled extends Sequenced {
  * |---|---|
  * | run, step, task, ask | `Journaled`, whose `entry._tag` says what: `RunStarted`, `StepCommitted`, `TaskCompleted`, `AskOpened`, … |
  * | task | `TaskStarted`, once per attempt |
- * | token | `Token` |
+ * | token | `Token`, and `Restarted` where those before it are void |
  * | tool | `ToolStarted`, `ToolFinished` |
  * | custom | `Custom` |
  */
@@ -97,6 +99,12 @@ export const tokens = (deltas: ReadonlyArray<string>): Effect.Effect<void> =>
     const { emit, path, task } = current
     return Effect.forEach(deltas, (delta) => emit({ _tag: "Token", path, task, delta }), { discard: true })
   })
+
+/**
+ * Tells who listens that the text which this task told so far is void, as where a model is asked again in the middle of its
+ * answer. A task that is tried again does so by itself. Does nothing where no text was told.
+ */
+export const restarted: Effect.Effect<void> = send(({ path, task }) => ({ _tag: "Restarted", path, task }))
 
 /** Tells who listens to the run that the handler of a tool call begins. */
 export const toolStarted = (event: { readonly call: string; readonly tool: string; readonly plugin: string }) =>

@@ -207,7 +207,8 @@ export const updates = <Name extends string, State, E, R, Input>(
 
 /**
  * Runs a thread as {@link stream} does, and gives its conversation: pieces of text as models give them, wherever they run,
- * and the messages that the thread's own graph adds to its `Channel.messages`.
+ * and the messages that the thread's own graph adds to its `Channel.messages`. `Restarted` says that the pieces of a task so
+ * far are void: drop them, the task gives its text anew.
  */
 export const messages = <Name extends string, State, E, R, Input>(
   graph: Graph<Name, State, E, R, Input>,

@@ -140,17 +140,19 @@ const told = <E, R>(stream: Stream.Stream<Response.AnyPart, E, R>): Effect.Effec
     let text = ""
     const taken = Stream.runForEachArray(stream, (chunk) => {
       const deltas: Array<string> = []
+      let restarted = false
       for (const part of chunk) {
         if (isRestart(part)) {
           parts.length = 0
           text = ""
           deltas.length = 0
+          restarted = true
         }
         parts.push(part)
         if (part.type === "text-delta") deltas.push(part.delta)
       }
       text += deltas.join("")
-      return Event.tokens(deltas)
+      return restarted ? Effect.andThen(Event.restarted, Event.tokens(deltas)) : Event.tokens(deltas)
     })
     return Effect.map(taken, () => ({ parts, text }))
   })

@@ -30,6 +30,7 @@ import { emptyFrame, emptyReplay, inFlight, isBetweenSteps, type Replay, toOpenA
 import { replaceRunning } from "./replaceRunning.ts"
 import * as Runs from "./runs.ts"
 import { fold } from "./step.ts"
+import { telling } from "./restarts.ts"
 import { describe, isJournalFailure, isTraced, runInTime } from "./runtime.ts"
 import * as UnderWay from "./underWay.ts"
 import * as Writer from "./writer.ts"
@@ -109,7 +110,7 @@ const once = Effect.fnUntraced(function* (
   journal: Journal["Service"],
   graph: Compiled,
   options: Options,
-  { after: known, committed, emit }: Listener,
+  { after: known, committed, emit: listener }: Listener,
   traced: boolean
 ): Effect.fn.Return<Outcome, unknown, unknown> {
   const { thread } = options
@@ -119,6 +120,7 @@ const once = Effect.fnUntraced(function* (
     )
   )
   const { log } = opened
+  const emit = listener === undefined ? undefined : telling(listener)
   const after = known === undefined ? undefined : rangeOf({ after: known }).after
   if (emit !== undefined && after !== undefined) {
     for (let from = after; from < log.head; from += page) {

@@ -14,9 +14,13 @@ export interface Update<Updates> {
   readonly update: Updates
 }
 
-/** A piece of text that a model gives, or a message that stands in the conversation. */
+/**
+ * A piece of text that a model gives, that the pieces of a task so far are void because it begins again, or a message that
+ * stands in the conversation.
+ */
 export type Message =
   | { readonly _tag: "Delta"; readonly path: string; readonly task: string; readonly text: string }
+  | { readonly _tag: "Restarted"; readonly path: string; readonly task: string }
   | { readonly _tag: "Message"; readonly task: string; readonly message: Prompt.Message }
 
 const resultsOf = (event: Event): { readonly step: number; readonly results: ReadonlyArray<TaskResult> } => {
@@ -40,6 +44,7 @@ export const updates = (graph: Compiled, event: Event): ReadonlyArray<Update<unk
 /** What an event adds to the conversation. */
 export const messages = (graph: Compiled, event: Event): ReadonlyArray<Message> => {
   if (event._tag === "Token") return [{ _tag: "Delta", path: event.path, task: event.task, text: event.delta }]
+  if (event._tag === "Restarted") return [event]
   return updates(graph, event).flatMap(({ task, update }) =>
     Object.entries(update as Record<string, unknown>).flatMap(([channel, value]) =>
       graph.channels[channel]?.channel.kind === "messages"

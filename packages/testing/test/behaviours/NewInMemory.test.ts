@@ -261,7 +261,9 @@ describe("New in memory", { timeout: 30_000 }, () => {
       )
       const messages = yield* Stream.runCollect(Thread.messages(graph, { thread: "messages", input: {} }))
       assert.deepStrictEqual(
-        messages.map((item) => (item._tag === "Delta" ? item.text : item.message.role)),
+        messages.map((item) =>
+          item._tag === "Delta" ? item.text : item._tag === "Message" ? item.message.role : item._tag
+        ),
         ["hel", "user"]
       )
       // Of a run that stands already, with `after`: what was journaled.
