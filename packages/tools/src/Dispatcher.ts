@@ -83,7 +83,7 @@ export const defaultMaxResultBytes = 64 * 1024
 export { distinct } from "./internal/names.ts"
 
 /**
- * A call of a model as it can be kept, in a conversation and in a journal: a name that it made up has at most 128 characters, an
+ * A call of a model as it can be kept, in a conversation and in a journal: a name that it made up has at most 64 characters, an
  * id 65,536, and arguments with more than 1,048,576 characters of JSON are left out, which the model is told when the call is
  * dispatched.
  */

@@ -229,3 +229,28 @@ it.effect("names, ids and arguments of a model are bounded where they enter the 
     assert.isBelow(JSON.stringify(yield* journal.read("t")).length, 300_000)
   }).pipe(Effect.provide(Journal.layerMemory))
 })
+
+it.effect("ids and names that are made to look like another call's are calls of their own", () => {
+  const { paid, run } = makeBank()
+  const nul = String.fromCharCode(0)
+  const calls = [
+    { id: `c]${nul}tool:d`, name: "pay", params: { usd: 1 } },
+    { id: "c", name: "pay", params: { usd: 2 } },
+    { id: `c${nul}`, name: "pay", params: { usd: 3 } },
+    { id: "", name: "pay", params: { usd: 4 } },
+    { id: "__proto__", name: "pay", params: { usd: 5 } },
+    { id: "\ud800", name: "pay", params: { usd: 6 } },
+    { id: "d", name: `pay]${nul}tool:c`, params: { usd: 7 } }
+  ]
+  return Effect.gen(function* () {
+    yield* Effect.exit(run(day(Pay), calls, "after the call"))
+    const ended = yield* run(day(Pay), calls)
+    assert.deepStrictEqual(paid, [1, 2, 3, 4, 5, 6])
+    const outcomes = ended._tag === "Done" ? ended.state.outcomes : []
+    assert.deepStrictEqual(
+      outcomes.map(({ id }) => id),
+      calls.map(({ id }) => id)
+    )
+    assert.strictEqual(outcomes[6]?.category, "ToolNotFound")
+  }).pipe(Effect.provide(Journal.layerMemory))
+})

@@ -103,7 +103,8 @@ export interface Reader {
   readonly migrate: Migrate | undefined
 }
 
-export const factKey = (task: string, key: string, item = "") => `${task}\u0000${key}\u0000${item}`
+// Names and keys are free text, a model's among them, so their lengths tell where one ends.
+export const factKey = (task: string, key: string, item = "") => `${task.length},${key.length},${task}${key}${item}`
 
 /** Where the graph runs that is the `count`-th one inside a task. */
 export const framePath = (path: string, task: string, step: number, count = 1) =>

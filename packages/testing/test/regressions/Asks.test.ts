@@ -206,6 +206,42 @@ describe("asks", () => {
     )
   }
 
+  it.effect("what a person said of a call stands, also where the program words the question differently since", () =>
+    Effect.gen(function* () {
+      const made: Array<string> = []
+      let wording = "pay 5"
+      let killed = true
+      const graph = Graph.make("worded", {
+        state: { out: Channel.optional(Schema.String) },
+        nodes: {
+          pay: () =>
+            Effect.map(
+              Durable.call({
+                key: "pay",
+                detail: { text: wording },
+                schema: Schema.String,
+                call: Effect.suspend(
+                  () => (made.push("made"), killed ? Effect.die("killed") : Effect.succeed("receipt"))
+                )
+              }),
+              (out) => ({ out })
+            )
+        },
+        edges: { start: "pay", pay: "end" }
+      })
+      yield* Effect.exit(Thread.run(graph, { thread: "t", input: {} }))
+      killed = false
+      yield* Thread.run(graph, { thread: "t" })
+      wording = "pay 5 US dollars"
+      const waiting = yield* Thread.run(graph, { thread: "t" })
+      assert.strictEqual(waiting._tag === "Waiting" ? waiting.asks.length : 0, 1)
+      yield* Thread.answer(Durable.Uncertain, { thread: "t", value: { decision: "made", result: "by hand" } })
+      wording = "pay five US dollars"
+      const done = yield* Thread.run(graph, { thread: "t" })
+      assert.deepStrictEqual([done._tag, done.state.out, made], ["Done", "by hand", ["made"]])
+    }).pipe(Effect.provide(Journal.layerMemory))
+  )
+
   for (const how of ["fork", "patch as of a node"] as const) {
     it.effect(`a ${how} of an old thread has the time that its graph gives a run`, () =>
       Effect.gen(function* () {

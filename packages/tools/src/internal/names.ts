@@ -1,8 +1,8 @@
 // Names of tools and ids of calls are a model's text: bounded where they enter, and told apart where they are equal.
 import * as Hash from "effect/Hash"
 
-/** The most characters of a tool's name that a model made up. */
-export const maxName = 128
+/** The most characters of a tool's name that a model made up: as many as every provider takes back. */
+export const maxName = 64
 
 /** The most characters of the name that a call has in the journal. */
 export const maxCallName = 128
@@ -16,7 +16,7 @@ export const maxArguments = 1024 * 1024
 /** The same text, or its beginning and a fingerprint of all of it. */
 export const abbreviate = (text: string, max: number): string => {
   if (text.length <= max) return text
-  const rest = `~${text.length}-${(Hash.string(text) >>> 0).toString(36)}`
+  const rest = `_${text.length}_${(Hash.string(text) >>> 0).toString(36)}`
   // Not in the middle of a surrogate pair.
   return text.slice(0, max - rest.length).replace(/[\ud800-\udbff]$/, "") + rest
 }
