@@ -170,6 +170,14 @@ export const make = <
   }) as never
 }
 
+/** An agent as a node. With a name of its own, so that declarations can tell it without naming a module of `core`. */
+export interface AgentNode<in ParentState, out Update, out Requirements> extends Node.Node<
+  ParentState,
+  Update,
+  Failure | GraphFailure | Task.Suspended | Task.JournalFailure,
+  Requirements
+> {}
+
 /**
  * An agent as a node of another graph: it is asked with a prompt made from the state (or from an item of a fan-out), and
  * its answer becomes an update.
@@ -180,7 +188,7 @@ export const node = <Name extends string, Output, R, ParentState, Update>(
     readonly prompt: (state: ParentState) => string
     readonly update: (state: State<Output>, parent: ParentState) => Update
   }
-): Node.Node<ParentState, Update, Failure | GraphFailure | Task.Suspended | Task.JournalFailure, R> =>
+): AgentNode<ParentState, Update, R> =>
   Graph.node(agent, {
     input: (parent: ParentState) => ({ prompt: options.prompt(parent) }),
     update: options.update

@@ -106,65 +106,86 @@ type FileOptions = Cached & {
   readonly containerUpload?: boolean | null
 }
 
+// An optional property takes `undefined` too where a program does without `exactOptionalPropertyTypes`, and then it does not
+// fit the index signature of effect's own declaration. Nobody writes that `undefined`, so the declarations ignore the error.
 declare module "effect/ai/Prompt" {
   interface SystemMessageOptions {
+    /** @ts-ignore TS2411 without exactOptionalPropertyTypes */
     readonly anthropic?: Cached | null
   }
   interface UserMessageOptions {
+    /** @ts-ignore TS2411 without exactOptionalPropertyTypes */
     readonly anthropic?: Cached | null
   }
   interface AssistantMessageOptions {
+    /** @ts-ignore TS2411 without exactOptionalPropertyTypes */
     readonly anthropic?: Cached | null
   }
   interface ToolMessageOptions {
+    /** @ts-ignore TS2411 without exactOptionalPropertyTypes */
     readonly anthropic?: Cached | null
   }
   interface TextPartOptions {
+    /** @ts-ignore TS2411 without exactOptionalPropertyTypes */
     readonly anthropic?: (Cached & { readonly citations?: ReadonlyArray<Citation> | null }) | null
   }
   interface FilePartOptions {
+    /** @ts-ignore TS2411 without exactOptionalPropertyTypes */
     readonly anthropic?: FileOptions | null
   }
   interface ReasoningPartOptions {
+    /** @ts-ignore TS2411 without exactOptionalPropertyTypes */
     readonly anthropic?: Thinking | null
   }
   interface ToolCallPartOptions {
+    /** @ts-ignore TS2411 without exactOptionalPropertyTypes */
     readonly anthropic?: (Cached & Called) | null
   }
   interface ToolResultPartOptions {
+    /** @ts-ignore TS2411 without exactOptionalPropertyTypes */
     readonly anthropic?: (Cached & Resulted) | null
   }
 }
 
 declare module "effect/ai/Response" {
   interface TextPartMetadata {
+    /** @ts-ignore TS2411 without exactOptionalPropertyTypes */
     readonly anthropic?: { readonly citations?: ReadonlyArray<Citation> | null } | null
   }
   interface TextEndPartMetadata {
+    /** @ts-ignore TS2411 without exactOptionalPropertyTypes */
     readonly anthropic?: { readonly citations?: ReadonlyArray<Citation> | null } | null
   }
   interface ReasoningPartMetadata {
+    /** @ts-ignore TS2411 without exactOptionalPropertyTypes */
     readonly anthropic?: Thinking | null
   }
   interface ReasoningStartPartMetadata {
+    /** @ts-ignore TS2411 without exactOptionalPropertyTypes */
     readonly anthropic?: Thinking | null
   }
   interface ReasoningEndPartMetadata {
+    /** @ts-ignore TS2411 without exactOptionalPropertyTypes */
     readonly anthropic?: Thinking | null
   }
   interface ToolCallPartMetadata {
+    /** @ts-ignore TS2411 without exactOptionalPropertyTypes */
     readonly anthropic?: Called | null
   }
   interface ToolResultPartMetadata {
+    /** @ts-ignore TS2411 without exactOptionalPropertyTypes */
     readonly anthropic?: Resulted | null
   }
   interface DocumentSourcePartMetadata {
+    /** @ts-ignore TS2411 without exactOptionalPropertyTypes */
     readonly anthropic?: Citation | null
   }
   interface UrlSourcePartMetadata {
+    /** @ts-ignore TS2411 without exactOptionalPropertyTypes */
     readonly anthropic?: Citation | null
   }
   interface FinishPartMetadata {
+    /** @ts-ignore TS2411 without exactOptionalPropertyTypes */
     readonly anthropic?: {
       /** The stop reason in Anthropic's words. */
       readonly stopReason: string | null

@@ -105,68 +105,89 @@ export type ErrorMetadata = {
   readonly description: string
 }
 
+// An optional property takes `undefined` too where a program does without `exactOptionalPropertyTypes`, and then it does not
+// fit the index signature of effect's own declaration. Nobody writes that `undefined`, so the declarations ignore the error.
 declare module "effect/ai/Prompt" {
   export interface SystemMessageOptions extends ProviderOptions {
+    /** @ts-ignore TS2411 without exactOptionalPropertyTypes */
     readonly openai?: CacheOptions | null
   }
   export interface TextPartOptions extends ProviderOptions {
+    /** @ts-ignore TS2411 without exactOptionalPropertyTypes */
     readonly openai?: TextOptions | null
   }
   export interface FilePartOptions extends ProviderOptions {
+    /** @ts-ignore TS2411 without exactOptionalPropertyTypes */
     readonly openai?: FileOptions | null
   }
   export interface ReasoningPartOptions extends ProviderOptions {
+    /** @ts-ignore TS2411 without exactOptionalPropertyTypes */
     readonly openai?: ReasoningOptions | null
   }
   export interface ToolCallPartOptions extends ProviderOptions {
+    /** @ts-ignore TS2411 without exactOptionalPropertyTypes */
     readonly openai?: ToolCallOptions | null
   }
   export interface ToolResultPartOptions extends ProviderOptions {
+    /** @ts-ignore TS2411 without exactOptionalPropertyTypes */
     readonly openai?: ToolResultOptions | null
   }
 }
 
 declare module "effect/ai/Response" {
   export interface TextPartMetadata extends ProviderMetadata {
+    /** @ts-ignore TS2411 without exactOptionalPropertyTypes */
     readonly openai?: TextOptions | null
   }
   export interface TextStartPartMetadata extends ProviderMetadata {
+    /** @ts-ignore TS2411 without exactOptionalPropertyTypes */
     readonly openai?: TextOptions | null
   }
   export interface TextEndPartMetadata extends ProviderMetadata {
+    /** @ts-ignore TS2411 without exactOptionalPropertyTypes */
     readonly openai?: TextOptions | null
   }
   export interface ReasoningPartMetadata extends ProviderMetadata {
+    /** @ts-ignore TS2411 without exactOptionalPropertyTypes */
     readonly openai?: ReasoningOptions | null
   }
   export interface ReasoningStartPartMetadata extends ProviderMetadata {
+    /** @ts-ignore TS2411 without exactOptionalPropertyTypes */
     readonly openai?: ReasoningOptions | null
   }
   export interface ReasoningEndPartMetadata extends ProviderMetadata {
+    /** @ts-ignore TS2411 without exactOptionalPropertyTypes */
     readonly openai?: ReasoningOptions | null
   }
   export interface ToolCallPartMetadata extends ProviderMetadata {
+    /** @ts-ignore TS2411 without exactOptionalPropertyTypes */
     readonly openai?: ToolCallOptions | null
   }
   export interface UrlSourcePartMetadata extends ProviderMetadata {
+    /** @ts-ignore TS2411 without exactOptionalPropertyTypes */
     readonly openai?: UrlSourceMetadata | null
   }
   export interface DocumentSourcePartMetadata extends ProviderMetadata {
+    /** @ts-ignore TS2411 without exactOptionalPropertyTypes */
     readonly openai?: DocumentSourceMetadata | null
   }
   export interface ResponseMetadataPartMetadata extends ProviderMetadata {
+    /** @ts-ignore TS2411 without exactOptionalPropertyTypes */
     readonly openai?: ResponseMetadata | null
   }
   export interface FinishPartMetadata extends ProviderMetadata {
+    /** @ts-ignore TS2411 without exactOptionalPropertyTypes */
     readonly openai?: FinishMetadata | null
   }
 }
 
 declare module "effect/ai/AiError" {
   export interface RateLimitErrorMetadata extends ProviderMetadata {
+    /** @ts-ignore TS2411 without exactOptionalPropertyTypes */
     readonly openai?: ErrorMetadata | null
   }
   export interface QuotaExhaustedErrorMetadata extends ProviderMetadata {
+    /** @ts-ignore TS2411 without exactOptionalPropertyTypes */
     readonly openai?: ErrorMetadata | null
   }
 }

@@ -66,3 +66,7 @@ export const layer = (options: Options): Layer.Layer<Journal, JournalUnavailable
     )
   )
 }
+
+// Declarations of an application that has no dependency on core find these names here.
+export type { Journal } from "@selvage/core/Journal"
+export type { JournalUnavailable } from "@selvage/core/Errors"

@@ -63,3 +63,6 @@ export const layer = (options: Options): Layer.Layer<Journal, never, Journal> =>
     Journal,
     Effect.flatMap(Journal, (journal) => make(journal, options))
   )
+
+// Declarations of an application that has no dependency on core find these names here.
+export type { Journal } from "@selvage/core/Journal"

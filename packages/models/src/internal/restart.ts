@@ -3,9 +3,12 @@ import type * as AiError from "effect/ai/AiError"
 import * as Predicate from "effect/Predicate"
 import type { Part } from "../Middleware.ts"
 
+// Without `exactOptionalPropertyTypes` an optional property does not fit the index signature of effect's declaration.
 declare module "effect/ai/Response" {
   export interface ResponseMetadataPartMetadata extends ProviderMetadata {
-    /** Set on the part that marks a restart: which model failed, and its error for a person. */
+    /**
+     * Set on the part that marks a restart: which model failed, and its error for a person.
+     * @ts-ignore TS2411 without exactOptionalPropertyTypes */
     readonly selvage?: { readonly restarted: { readonly model: string; readonly reason: string } } | null
   }
 }

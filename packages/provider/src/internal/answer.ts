@@ -38,12 +38,12 @@ const headersOf = (raw: Dispatcher.ResponseData["headers"]): Headers => {
 /** What arrives of a body. */
 export interface Pieces {
   /** The next piece, `undefined` at the end. One at a time. */
-  readonly next: () => Promise<Uint8Array | undefined>
+  readonly next: () => Promise<Uint8Array<ArrayBuffer> | undefined>
   /** Lets go of what has not arrived. */
   readonly cancel: () => Promise<unknown>
 }
 
-const ofStream = (body: ReadableStream<Uint8Array> | null): Pieces => {
+const ofStream = (body: ReadableStream<Uint8Array<ArrayBuffer>> | null): Pieces => {
   const reader = body?.getReader()
   return {
     next: async () => (await reader?.read())?.value,
@@ -56,7 +56,7 @@ const terminated = (cause: unknown, signal: AbortSignal | undefined): unknown =>
   signal?.aborted === true ? signal.reason : new TypeError("terminated", { cause })
 
 const ofReadable = (body: Readable, signal: AbortSignal | undefined): Pieces => {
-  const iterator: AsyncIterator<Uint8Array> = body[Symbol.asyncIterator]()
+  const iterator: AsyncIterator<Uint8Array<ArrayBuffer>> = body[Symbol.asyncIterator]()
   let left = false
   return {
     next: async () => {
@@ -75,7 +75,7 @@ const ofReadable = (body: Readable, signal: AbortSignal | undefined): Pieces => 
   }
 }
 
-const streamOf = (pieces: Pieces): ReadableStream<Uint8Array> =>
+const streamOf = (pieces: Pieces): ReadableStream<Uint8Array<ArrayBuffer>> =>
   new ReadableStream(
     {
       pull: async (controller) => {
@@ -167,7 +167,7 @@ export class Answer implements Response {
     return this.#standard
   }
 
-  get body(): ReadableStream<Uint8Array> | null {
+  get body(): ReadableStream<Uint8Array<ArrayBuffer>> | null {
     return this.#whole.body
   }
   get bodyUsed(): boolean {
@@ -179,8 +179,8 @@ export class Answer implements Response {
   blob(): Promise<Blob> {
     return this.#whole.blob()
   }
-  bytes(): Promise<Uint8Array> {
-    return this.#whole.bytes()
+  async bytes(): Promise<Uint8Array<ArrayBuffer>> {
+    return new Uint8Array(await this.#whole.arrayBuffer())
   }
   clone(): Response {
     const { redirected, type, url } = this
