@@ -8,7 +8,6 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as References from "effect/References"
 import * as Result from "effect/Result"
-import * as Semaphore from "effect/Semaphore"
 import * as Tracer from "effect/Tracer"
 import type { Entry, TaskResult } from "../Entry.ts"
 import { DeadlineExceeded, GraphChanged, JournalConflict, JournalUnavailable, NodeContractViolated } from "../Errors.ts"
@@ -29,9 +28,18 @@ import { waiting } from "./mailbox.ts"
 import { emptyFrame, isBetweenSteps, waitedBy } from "./replay.ts"
 import { type Finished, fold, plan, type Ready } from "./step.ts"
 import { RunningTask } from "./task.ts"
+import { giveWay, isOver, pause } from "./turns.ts"
+import * as Wide from "./wide.ts"
 
-// How many steps may go by before other fibers have their turn.
+// How many steps may go by before other fibers have their turn, where time does not tell.
 const stepsBeforeYield = 256
+
+// How many results a commit has in it at most, and how many are journaled at once where there are more.
+const maxResults = 1024
+const slice = 256
+
+// How many tasks are started between two looks at the time.
+const startedAtOnce = 64
 
 /** How a task ended: with a result, waiting for answers, or with a failure that nothing routes. */
 type TaskEnd =
@@ -110,7 +118,7 @@ const runFrame = (frame: Frame): Effect.Effect<Record_, unknown, unknown> => {
 
 const advance = (frame: Frame): Effect.Effect<Record_, unknown, unknown> => {
   const { journal } = frame.run
-  for (let count = 0; count < stepsBeforeYield; count++) {
+  for (let count = 0; count < stepsBeforeYield && !isOver(); count++) {
     // The run applies the patches that wait, and then goes on.
     if (frame.path === "" && journal !== undefined && journal.replay.patches.length > 0 && isBetweenSteps(frame.log)) {
       return Effect.succeed(frame.state)
@@ -127,7 +135,7 @@ const advance = (frame: Frame): Effect.Effect<Record_, unknown, unknown> => {
     const rest = conclude(frame, ends)
     if (rest !== undefined) return rest
   }
-  return Effect.flatMap(Effect.yieldNow, () => advance(frame))
+  return Effect.flatMap(isOver() ? giveWay : Effect.yieldNow, () => advance(frame))
 }
 
 /** Folds what a step left. `undefined`: the frame goes on at once. */
@@ -147,9 +155,20 @@ const conclude = (frame: Frame, ends: ReadonlyArray<TaskEnd>): Effect.Effect<Rec
   const { committed, journal } = frame.run
   const told = committed !== undefined && frame.path === "" ? committed(frame.state) : undefined
   if (journal === undefined) return told === undefined ? undefined : Effect.flatMap(told, () => advance(frame))
-  const written = commit(frame, journal, results)
+  const written =
+    results.length > maxResults
+      ? Effect.flatMap(journalSlices(frame, journal, results), () => commit(frame, journal, results))
+      : commit(frame, journal, results)
   return Effect.flatMap(told === undefined ? written : Effect.andThen(written, told), () => advance(frame))
 }
+
+/** Journals the results of a wide step in pieces, so that its commit has only their names. */
+const journalSlices = (frame: Frame, journal: RunJournal, results: ReadonlyArray<TaskDone>) =>
+  Effect.forEach(
+    Array.from({ length: Math.ceil(results.length / slice) }, (_, index) => index * slice),
+    (from) => Effect.andThen(pause, journalEnds(frame, journal, results.slice(from, from + slice))),
+    { discard: true }
+  )
 
 const commit = (frame: Frame, journal: RunJournal, done: ReadonlyArray<TaskDone>) => {
   const { arrived, finished, graph, log, path, state, step } = frame
@@ -194,10 +213,7 @@ type Ends = ReadonlyArray<TaskEnd> | Effect.Effect<ReadonlyArray<TaskEnd>, Task.
 
 const tracedStep = (frame: Frame, ready: ReadonlyArray<Ready>) =>
   Effect.withSpan(
-    Effect.suspend(() => {
-      const ends = runStep(frame, ready)
-      return Effect.isEffect(ends) ? ends : Effect.succeed(ends)
-    }),
+    Effect.suspend(() => toEffect(runStep(frame, ready))),
     "graph.step",
     { attributes: { "selvage.graph": frame.graph.name, "selvage.path": frame.path, "selvage.step": frame.step } }
   )
@@ -210,14 +226,36 @@ interface Running {
 }
 
 /** Runs the tasks of a step; what finished before the last is journaled at once. */
-const runStep = (frame: Frame, ready: ReadonlyArray<Ready>): Ends => {
-  const ends: Array<TaskEnd> = []
-  const running: Array<Running> = []
-  ready.forEach((task, index) => {
+const runStep = (frame: Frame, ready: ReadonlyArray<Ready>): Ends => startFrom(frame, ready, [], [], 0)
+
+/** Starts the tasks from `from` on: in one go, or with pauses where there are many. */
+const startFrom = (
+  frame: Frame,
+  ready: ReadonlyArray<Ready>,
+  ends: Array<TaskEnd>,
+  running: Array<Running>,
+  from: number
+): Ends => {
+  for (let index = from; index < ready.length; index++) {
+    if (index > from && index % startedAtOnce === 0 && isOver()) {
+      return Effect.flatMap(giveWay, () => toEffect(startFrom(frame, ready, ends, running, index)))
+    }
+    const task = ready[index]!
     const end = startTask(frame, task, ready.length)
     if (Effect.isEffect(end)) running.push({ index, ready: task, end })
     else ends[index] = end
-  })
+  }
+  return runStarted(frame, ready, ends, running)
+}
+
+const toEffect = (ends: Ends) => (Effect.isEffect(ends) ? ends : Effect.succeed(ends))
+
+const runStarted = (
+  frame: Frame,
+  ready: ReadonlyArray<Ready>,
+  ends: Array<TaskEnd>,
+  running: ReadonlyArray<Running>
+): Ends => {
   const { journal } = frame.run
   const done = Object.values(ends)
   const whole = done.every((end) => end._tag === "Result")
@@ -239,22 +277,12 @@ interface Progress {
 }
 
 const runRest = (frame: Frame, ends: Array<TaskEnd>, running: ReadonlyArray<Running>, progress: Progress) => {
-  const groups = new Map<object, Semaphore.Semaphore>()
-  for (const { ready } of running) {
-    const { group } = ready
-    if (group !== undefined && !groups.has(group)) {
-      groups.set(group, Semaphore.makeUnsafe(Math.max(1, group.concurrency)))
-    }
-  }
-  const one = (task: Running) => {
-    const settled = Effect.flatMap(settle(frame, progress, task), (end) => {
+  const one = (task: Running) =>
+    Effect.flatMap(settle(frame, progress, task), (end) => {
       ends[task.index] = end
       return end._tag === "Failed" && frame.graph.siblings === "interrupt" ? interruptSiblings : Effect.void
     })
-    const { group } = task.ready
-    return group === undefined ? settled : groups.get(group)!.withPermits(1)(settled)
-  }
-  return Effect.forEach(running, one, { concurrency: frame.graph.concurrency, discard: true }).pipe(
+  return Wide.forEach(running, one, { concurrency: frame.graph.concurrency, group: ({ ready }) => ready.group }).pipe(
     Effect.catchTag("SiblingFailed", () => Effect.void),
     Effect.map((): ReadonlyArray<TaskEnd> => Object.values(ends))
   )
@@ -339,8 +367,9 @@ const startTask = (frame: Frame, ready: Ready, width: number): TaskEnd | Effect.
   const effect = begin(run, ready)
   return Exit.isExit(effect)
     ? toEnd(frame, ready, effect, 1)
-    : Effect.map(Effect.exit(Effect.provideService(effect, Task.Current, new RunningTask(frame, ready, 1))), (exit) =>
-        toEnd(frame, ready, exit, 1)
+    : Effect.flatMap(
+        Effect.exit(Effect.provideService(effect, Task.Current, new RunningTask(frame, ready, 1))),
+        (exit) => ended(frame, ready, exit, 1)
       )
 }
 
@@ -380,8 +409,8 @@ const attempts = (frame: Frame, ready: Ready): Effect.Effect<TaskEnd, never, unk
     const place = { "selvage.path": path, "selvage.step": step, "selvage.node": node, "selvage.task": task }
     return Effect.withSpan(told, "graph.task", { attributes: { ...place, "selvage.attempt": attempt } })
   })
-  return Effect.map(Effect.exit(policy === undefined ? tried : Policy.apply(tried, policy)), (exit) =>
-    toEnd(frame, ready, exit, Math.max(1, attempt))
+  return Effect.flatMap(Effect.exit(policy === undefined ? tried : Policy.apply(tried, policy)), (exit) =>
+    ended(frame, ready, exit, Math.max(1, attempt))
   )
 }
 
@@ -400,6 +429,12 @@ const failed = (ready: Ready, attempt: number, error: unknown): TaskEnd => ({
   ready,
   attempt
 })
+
+/** {@link toEnd}, in turn: many tasks of a step may come to their end at once. */
+const ended = (frame: Frame, ready: Ready, exit: Exit.Exit<unknown, unknown>, attempt: number) =>
+  isOver()
+    ? Effect.map(giveWay, () => toEnd(frame, ready, exit, attempt))
+    : Effect.succeed(toEnd(frame, ready, exit, attempt))
 
 const toEnd = (frame: Frame, ready: Ready, exit: Exit.Exit<unknown, unknown>, attempt: number): TaskEnd => {
   const { node, task } = ready

@@ -12,11 +12,15 @@ import type { RunJournal } from "./frame.ts"
 import type { Opened } from "./open.ts"
 import { replay } from "./replay.ts"
 import * as Snapshot from "./snapshot.ts"
+import { giveWay, isOver } from "./turns.ts"
 
 type Entries = readonly [Entry, ...ReadonlyArray<Entry>]
 
 /** How often it is decided anew what to do with an input or a patch when the thread moved meanwhile. */
 export const maxCollisions = 64
+
+/** How many entries of those that wait go into one append. */
+const maxEntries = 256
 
 interface Slot {
   readonly entries: Entries
@@ -42,7 +46,7 @@ export const make = (options: {
   const { log } = opened
   let busy = false
   let closed = false
-  let slots = new Set<Slot>()
+  const slots = new Set<Slot>()
 
   // Told in order and each once, also if the one who tells is interrupted: the next goes on where it was.
   const untold: Array<Sequenced> = []
@@ -71,7 +75,10 @@ export const make = (options: {
     Effect.matchEffect(
       Effect.suspend(() => journal.append(thread, log.head, entries, { id: opened.id })),
       {
-        onSuccess: (appended) => Effect.succeed(wrote(appended)),
+        onSuccess: (appended) => {
+          const snapshotDue = wrote(appended)
+          return isOver() ? Effect.as(giveWay, snapshotDue) : Effect.succeed(snapshotDue)
+        },
         onFailure: (error) => (error._tag === "JournalUnavailable" ? Effect.fail(error) : pass(entries, error))
       }
     )
@@ -101,6 +108,19 @@ export const make = (options: {
       }
     )
 
+  /** Those that go into one append: in order, and not so many that to encode them would hold up the process. */
+  const takeSlots = (): ReadonlyArray<Slot> => {
+    const taken: Array<Slot> = []
+    let entries = 0
+    for (const slot of slots) {
+      if (taken.length > 0 && entries + slot.entries.length > maxEntries) break
+      entries += slot.entries.length
+      taken.push(slot)
+      slots.delete(slot)
+    }
+    return taken
+  }
+
   const ended = () => new JournalConflict({ thread, expected: log.head, actual: log.head })
 
   // Who comes while an append is under way waits; the first that waits then writes for all that do.
@@ -117,9 +137,8 @@ export const make = (options: {
     Effect.flatMap(Effect.exit(write(entries)), (exit) => Effect.andThen(handOver, exit))
 
   const leadAll: Effect.Effect<boolean, JournalFailure> = Effect.suspend(() => {
-    const taken = slots
-    slots = new Set()
-    const [first, ...rest] = Array.from(taken).flatMap((slot) => slot.entries)
+    const taken = takeSlots()
+    const [first, ...rest] = taken.flatMap((slot) => slot.entries)
     const end = closed ? Effect.fail(ended()) : write([first!, ...rest])
     return Effect.flatMap(Effect.exit(end), (exit) => {
       for (const slot of taken) if (!slot.leads) Deferred.doneUnsafe(slot.done, exit)
