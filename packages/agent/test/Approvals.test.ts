@@ -5,9 +5,11 @@ import { CrashingJournal, ScriptedModel } from "@selvage/testing"
 import { Approval, Plugin, Uncertain } from "@selvage/tools"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import * as Tool from "effect/ai/Tool"
 import * as Toolkit from "effect/ai/Toolkit"
+import * as fc from "fast-check"
 import { stores } from "../../sqlite/test/stores.ts"
 
 // Two calls of one turn have one id, as some gateways give them.
@@ -38,21 +40,33 @@ const makeShop = () => {
 
 const usdOf = (json: Schema.Json): number => [900, 150].find((usd) => JSON.stringify(json).includes(String(usd))) ?? 10
 
-/** Runs the agent to its end: a person approves 150, denies 900, and says of an uncertain call what the bank says. */
-const buy = (thread: string, at: number, append: "lost" | "written") =>
+/** Where a process dies: its nth append, and whether that is written. */
+interface Kill {
+  readonly at: number
+  readonly append: "lost" | "written"
+}
+
+/** Runs the agent to its end, killed as often as there are kills: a person approves 150, denies 900, and says of an uncertain call what the bank says. */
+const buy = (thread: string, kills: ReadonlyArray<Kill>) =>
   Effect.gen(function* () {
     const { Buyer, decided, layer, paid } = makeShop()
-    const script = ScriptedModel.layer(Array.from({ length: 4 }, () => calls))
+    const script = ScriptedModel.layer(Array.from({ length: 2 + kills.length * 2 }, () => calls))
     const journal = yield* Journal.Journal
     const run = Thread.run(Buyer, { thread, input: { prompt: "Buy." } }).pipe(Effect.provide([layer, script]))
-    const crashing = yield* CrashingJournal.make(journal, { at, append })
-    yield* Effect.exit(Effect.provideService(run, Journal.Journal, crashing))
-    for (let round = 0; round < 8; round++) {
+    for (let round = 0; round < 12; round++) {
       for (const { entry } of yield* Effect.orElseSucceed(journal.read(thread), () => [])) {
         if (entry._tag === "AskOpened") decided.add(usdOf(entry.question))
         if (entry._tag === "Intent") decided.add(usdOf(entry.detail))
       }
-      const ended = yield* run
+      const kill = kills[round]
+      const service = kill === undefined ? journal : yield* CrashingJournal.make(journal, kill)
+      const exit = yield* Effect.provideService(run, Journal.Journal, service).pipe(
+        // Every other one is a process that holds nothing of the thread.
+        Effect.provideService(Thread.WarmThreads, round % 2 === 0 ? 0 : 256),
+        Effect.exit
+      )
+      if (Exit.isFailure(exit)) continue
+      const ended = exit.value
       if (ended._tag === "Done") {
         const told = ended.state.messages.content.flatMap((message) =>
           message.role === "tool"
@@ -83,31 +97,31 @@ for (const { layer, name, skip } of stores("selvage_approvals_test")) {
       "a decision is made once: what was approved is paid once, what was denied never, and nothing is asked about twice",
       () =>
         Effect.gen(function* () {
-          for (let at = 1; at <= 9; at++) {
-            // All of them in memory, which costs little; on a store each append is killed in one of the two ways.
-            for (const append of ["lost", "written"] as const) {
-              if (name !== "memory" && (at % 2 === 0) === (append === "lost")) continue
-              const { entries, paid, told } = yield* buy(`t-${at}-${append}`, at, append)
-              const where = `killed at append ${at} (${append})`
-              assert.deepStrictEqual(
-                paid.toSorted((a, b) => a - b),
-                [10, 150],
-                where
-              )
-              assert.deepStrictEqual(
-                told,
-                [
-                  ["call_0", false],
-                  ["call_0", true],
-                  ["call_0", false]
-                ],
-                where
-              )
-              const asked = entries.flatMap(({ entry }) => (entry._tag === "AskOpened" ? [entry.name] : []))
-              const approvals = asked.filter((name) => name.startsWith("approval:"))
-              assert.deepStrictEqual(approvals.toSorted(), ["approval:call_0", "approval:call_0#2"], where)
-              assert.lengthOf(new Set(asked), asked.length, where)
-            }
+          const kill = fc.record({
+            at: fc.integer({ min: 1, max: 7 }),
+            append: fc.constantFrom("lost" as const, "written" as const)
+          })
+          const lives = fc.sample(fc.array(kill, { maxLength: 4 }), name === "memory" ? 25 : 5)
+          for (const [index, kills] of lives.entries()) {
+            const { entries, paid, told } = yield* buy(`t-${index}`, kills)
+            const where = `killed at ${JSON.stringify(kills)}`
+            assert.deepStrictEqual(
+              paid.toSorted((a, b) => a - b),
+              [10, 150],
+              where
+            )
+            assert.deepStrictEqual(
+              told,
+              [
+                ["call_0", false],
+                ["call_0", true],
+                ["call_0", false]
+              ],
+              where
+            )
+            const asked = entries.flatMap(({ entry }) => (entry._tag === "AskOpened" ? [entry.name] : []))
+            const approvals = asked.filter((name) => name.startsWith("approval:"))
+            assert.deepStrictEqual(approvals.toSorted(), ["approval:call_0", "approval:call_0#2"], where)
           }
         }).pipe(Effect.provide(layer))
     )
