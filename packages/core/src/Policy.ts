@@ -41,8 +41,10 @@ import * as Layer from "effect/Layer"
 import * as Predicate from "effect/Predicate"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
-import type * as CircuitBreaker from "effect/persistence/CircuitBreaker"
+import * as Scope from "effect/Scope"
+import * as CircuitBreaker from "effect/persistence/CircuitBreaker"
 import { JournalConflict, JournalUnavailable } from "./Errors.ts"
+import * as Within from "./internal/within.ts"
 import { Suspended } from "./Task.ts"
 
 /** One attempt took longer than its policy, or what is left of its run's deadline, allows. */
@@ -279,6 +281,82 @@ export const apply: {
   const tried = retry === undefined ? attempt : Effect.retry(attempt, { schedule: retry, while: isOwn })
   return breaker === undefined ? tried : breaker.breaker.execute(tried, { key: breaker.key, classify })
 })
+
+/**
+ * The store of circuits in the context, whose answers are waited for only so long (default 1 second, in real time): a store that
+ * is frozen holds no call up. What takes longer is a `CircuitBreakerStoreError`, by which a call goes on uncounted, or fails
+ * where its breaker says `onStoreError: "fail"`. Put it between `CircuitBreaker.layerStoreRedis` and the breakers of nodes; those
+ * of `@selvage/models` have it already.
+ *
+ * ```ts
+ * import { NodeRedis } from "@effect/platform-node"
+ * import { Policy } from "@selvage/core"
+ * import * as Layer from "effect/Layer"
+ * import * as CircuitBreaker from "effect/persistence/CircuitBreaker"
+ *
+ * export const circuits = Policy.layerStoreWithin("1 second").pipe(
+ *   Layer.provide(CircuitBreaker.layerStoreRedis()),
+ *   Layer.provide(NodeRedis.layer({ url: "redis://cache.internal" }))
+ * )
+ * ```
+ */
+export const layerStoreWithin = (
+  limit: Duration.Input = "1 second"
+): Layer.Layer<CircuitBreaker.CircuitBreakerStore, never, CircuitBreaker.CircuitBreakerStore> =>
+  Layer.effect(
+    CircuitBreaker.CircuitBreakerStore,
+    Effect.map(CircuitBreaker.CircuitBreakerStore, ({ admit, record, state }) => {
+      const millis = Duration.toMillis(Duration.fromInputUnsafe(limit))
+      const answered = <A, R>(answer: Effect.Effect<A, CircuitBreaker.CircuitBreakerError, R>) =>
+        Within.within(answer, millis, () => {
+          const message = `the store of circuits gave no answer within ${millis} ms`
+          const reason = new CircuitBreaker.CircuitBreakerStoreError({ message })
+          return Effect.fail(new CircuitBreaker.CircuitBreakerError({ reason }))
+        })
+      return CircuitBreaker.CircuitBreakerStore.of({
+        admit: (key) => answered(admit(key)),
+        record: (options) => answered(record(options)),
+        state: (key) => answered(state(key))
+      })
+    })
+  )
+
+/**
+ * A layer that closes within a time, in real time, whatever its client does: some wait for answers that a frozen server never
+ * gives. When the time is over, `abandon` gets what the layer made, to end its connections.
+ *
+ * ```ts
+ * import { NodeRedis } from "@effect/platform-node"
+ * import { Policy } from "@selvage/core"
+ * import * as Context from "effect/Context"
+ * import * as Effect from "effect/Effect"
+ *
+ * export const redis = Policy.layerClosedWithin(NodeRedis.layer({ url: "redis://cache.internal" }), {
+ *   within: "2 seconds",
+ *   abandon: (made) => Effect.sync(() => Context.get(made, NodeRedis.NodeRedis).client.destroy())
+ * })
+ * ```
+ */
+export const layerClosedWithin = <Services, E, R>(
+  layer: Layer.Layer<Services, E, R>,
+  options: {
+    readonly within: Duration.Input
+    readonly abandon?: ((made: Context.Context<Services>) => Effect.Effect<void>) | undefined
+  }
+): Layer.Layer<Services, E, R> => {
+  const build: Effect.Effect<Context.Context<Services>, E, R | Scope.Scope> = Effect.gen(function* () {
+    const scope = yield* Scope.make()
+    const built: { made?: Context.Context<Services> } = {}
+    yield* Effect.addFinalizer((exit) =>
+      Within.within(Scope.close(scope, exit), Duration.toMillis(Duration.fromInputUnsafe(options.within)), () =>
+        built.made === undefined ? Effect.void : (options.abandon?.(built.made) ?? Effect.void)
+      )
+    )
+    built.made = yield* Layer.buildWithScope(layer, scope)
+    return built.made
+  })
+  return Layer.effectContext(build) as Layer.Layer<Services, E, R>
+}
 
 type Unknown = Effect.Effect<unknown, unknown, unknown>
 

@@ -26,12 +26,13 @@ import { onlyPosted, rangeOf } from "./internal/journalFold.ts"
 import * as Check from "./internal/sql/check.ts"
 import * as Dialect from "./internal/sql/dialect.ts"
 import * as KnownThreads from "./internal/sql/knownThreads.ts"
-import { migrate } from "./internal/sql/migrations.ts"
+import { prepare } from "./internal/sql/migrations.ts"
 import * as Reader from "./internal/sql/reader.ts"
 import { type Database, isNameable, unavailable } from "./internal/sql/rows.ts"
 import * as Tail from "./internal/sql/tail.ts"
 import * as Threads from "./internal/sql/threads.ts"
 import { outside } from "./internal/sql/transact.ts"
+import { within } from "./internal/sql/within.ts"
 import * as Writer from "./internal/sql/writer.ts"
 import { Journal, maxFindings, policyOf, type SnapshotPolicy } from "./Journal.ts"
 
@@ -44,6 +45,8 @@ export interface Notifications {
   readonly channel: string
   /** What comes on that channel: the name of a thread that changed, or `undefined` if any may have. Must not fail. */
   readonly changes: Stream.Stream<string | undefined>
+  /** How often a tail looks all the same, for a connection that fell silent tells nothing. Default 30 seconds. */
+  readonly look?: Duration.Input | undefined
 }
 
 /**
@@ -70,6 +73,12 @@ export interface Options {
   /** How often a tail looks for the appends of other processes. Default 250 ms. Not used with `notifications`. */
   readonly poll?: Duration.Input | undefined
   readonly notifications?: Notifications | undefined
+  /**
+   * How long the database may leave a statement without an answer, or let a statement wait for a connection; in real time.
+   * What takes longer is a `JournalUnavailable`, and its connection is ended. Default 12 seconds; SQLite, which is no server,
+   * has none.
+   */
+  readonly timeout?: Duration.Input | undefined
   /** For a database in this process: appends are then written without waiting for anything. */
   readonly transactNow?: TransactNow | undefined
 }
@@ -138,18 +147,26 @@ const makeJournal = Effect.fnUntraced(function* (
   if (dialect === undefined) {
     return yield* unavailable("open")(new Error("this SqlClient speaks neither SQLite nor PostgreSQL"))
   }
-  yield* migrate.pipe(
-    // Two processes that make the tables at once: the one that comes second finds them.
-    Effect.retry({ times: 3, while: (error) => error._tag === "SqlError" && error.reason._tag === "UniqueViolation" }),
-    Effect.mapError(unavailable("open: its tables could not be made or migrated"))
-  )
-  const database: Database = { sql, dialect, query: (text, params) => sql.unsafe(text, params).values }
+  const limit =
+    dialect === Dialect.sqlite ? Infinity : Duration.toMillis(Duration.fromInputUnsafe(options.timeout ?? "12 seconds"))
+  const database: Database = {
+    sql,
+    dialect,
+    limit,
+    query: (text, params) => within(sql.unsafe(text, params).values, limit)
+  }
+  yield* prepare(database)
   const reader = Reader.make(database)
   const poll = Duration.fromInputUnsafe(options.poll ?? "250 millis")
   const { notifications } = options
   const { changed, tail } = yield* Tail.make(
     reader,
-    notifications === undefined ? { poll } : { stream: notifications.changes }
+    notifications === undefined
+      ? { poll }
+      : {
+          stream: notifications.changes,
+          look: Duration.fromInputUnsafe(notifications.look ?? "30 seconds")
+        }
   )
   const known = KnownThreads.make(rememberedThreads)
   const announce = notifications === undefined ? undefined : announceOn(notifications.channel)

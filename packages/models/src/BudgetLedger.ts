@@ -207,13 +207,11 @@ export interface Options {
   readonly lookEvery?: Duration.Input | undefined
   /** How many callers may wait; the next fails. Default 1,000. */
   readonly maxWaiting?: number | undefined
-  /** How long the store may take for an answer before {@link BudgetUnavailable}. Default 30 seconds. */
+  /** How long the store may take for an answer before {@link BudgetUnavailable}. Default 5 seconds. */
   readonly answerWithin?: Duration.Input | undefined
 }
 
 let ledgers = 0
-
-const insists = Schedule.exponential("100 millis").pipe(Schedule.jittered, Schedule.upTo({ times: 2 }))
 
 const exceeded = (
   account: Account,
@@ -280,7 +278,7 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
   const keepFor = Duration.toMillis(Duration.fromInputUnsafe(options?.keepFor ?? "1 hour"))
   const waitFor = options?.waitFor ?? "1 minute"
   const lookEvery = Duration.toMillis(Duration.fromInputUnsafe(options?.lookEvery ?? "1 second"))
-  const answerWithin = Duration.fromInputUnsafe(options?.answerWithin ?? "30 seconds")
+  const answerWithin = Duration.fromInputUnsafe(options?.answerWithin ?? "5 seconds")
   const { maxHolds = 10_000, maxWaiting = 1_000 } = options ?? {}
   const events = yield* Effect.acquireRelease(PubSub.sliding<BudgetEvent>(256), PubSub.shutdown)
   const freed = yield* Latch.make()
@@ -302,13 +300,25 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
       )
     )
 
+  // A store that failed is asked again, one that did not answer in time is not.
+  const insists = Schedule.exponential("100 millis").pipe(
+    Schedule.jittered,
+    Schedule.upTo({ times: 2, duration: answerWithin })
+  )
+
   const answered = <A>(operation: string, answer: Effect.Effect<A, BudgetUnavailable>) =>
     immediate
       ? answer
-      : bounded(answer, Duration.toMillis(answerWithin), () => {
-          const cause = `It did not answer in ${Duration.format(answerWithin)}.`
-          return Effect.fail(new BudgetUnavailable({ operation, cause }))
-        })
+      : bounded(
+          answer,
+          Duration.toMillis(answerWithin),
+          () => {
+            const cause = `It did not answer in ${Duration.format(answerWithin)}.`
+            return Effect.fail(new BudgetUnavailable({ operation, cause }))
+          },
+          undefined,
+          "left"
+        )
 
   const holds = makeHolds({
     holdFor,
@@ -341,7 +351,8 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
         ? reply
         : answered("reserve an amount", reply).pipe(
             Effect.interruptible,
-            Effect.onError(() => Effect.ignore(giveBack(id, lines)))
+            // Not waited for: a store that did not answer may not answer this either. What it holds expires.
+            Effect.onError(() => Effect.forkDetach(Effect.ignore(giveBack(id, lines)), { startImmediately: true }))
           )
       return Effect.flatMap(answer, (reply) => {
         if (reply._tag === "Refused") {

@@ -112,6 +112,8 @@ const make = Effect.fnUntraced(function* (options: Options | undefined) {
     (operation: string) =>
     <A, E>(effect: Effect.Effect<A, E>) =>
       effect.pipe(
+        // A rollback on a connection that was lost is a defect of `withTransaction`.
+        Effect.catchDefect((defect) => (defect instanceof SqlError ? Effect.fail(defect) : Effect.die(defect))),
         Effect.retry({ schedule: insists, while: (error) => error instanceof SqlError && error.isRetryable }),
         Effect.mapError((cause) => new BudgetUnavailable({ operation, cause: plainCause(cause) }))
       )

@@ -93,6 +93,9 @@ const hasRedis = await stands(
   Effect.flatMap(Redis.Redis, (client) => client.send("PING")).pipe(Effect.provide(redisClient))
 )
 
+/** Which servers are there. */
+export const reachable = { postgres: hasPostgres, redis: hasRedis }
+
 /** The stores, each as a layer that starts empty. `name` must be unique to the test. */
 export const stores = (
   name: string

@@ -65,7 +65,8 @@ describe("the operations of a call", () => {
       const rules = { tripPolicy: CircuitBreaker.consecutive(10), openDuration: "30 seconds" } as const
       const own = yield* around(yield* ModelPolicy.middleware({ breaker: rules }))
       const theirs = yield* around(ModelPolicy.breaker(yield* CircuitBreaker.make(rules)))
-      assert.isAtMost(own, theirs - 10)
+      // Five of them bound the time that the store may take, which theirs has not.
+      assert.isAtMost(own, theirs - 5)
     }).pipe(Effect.scoped, Effect.provide(ModelPolicy.layerStoresMemory))
   )
 })

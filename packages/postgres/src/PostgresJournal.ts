@@ -35,8 +35,10 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Address from "./internal/address.ts"
+import * as Sockets from "./internal/sockets.ts"
 
 /** Where the journal is, and how it is kept. */
 export interface Options {
@@ -57,11 +59,18 @@ export interface Options {
   readonly maxConnections?: number | undefined
   /** How long to wait for a connection. Default 5 seconds. */
   readonly connectTimeout?: Duration.Input | undefined
-  /** How long a statement may take, waiting for locks included. Default 30 seconds. */
+  /**
+   * How long a statement may take, waiting for locks included. Default 10 seconds. The server ends one that takes longer; if
+   * it has said nothing 2 seconds later (or as long again, if that is less), the connection is ended and the call fails with `JournalUnavailable`, so that a
+   * server that accepts and never answers holds nothing up for ever.
+   */
   readonly statementTimeout?: Duration.Input | undefined
   /** The largest entry or value that can be read, in bytes. Default 256 MiB. */
   readonly maxMessageSize?: number | undefined
 }
+
+/** How much longer than a statement may take the server may be silent, in milliseconds. */
+const silence = (statementMillis: number) => Math.min(2_000, statementMillis)
 
 /** The longest name of a schema, so that a channel can be named for it. */
 const maxSchema = 48
@@ -108,40 +117,54 @@ const changesOn = (client: PgClient.PgClient, channel: string): Stream.Stream<st
 
 /** The journal in the database at the URL; its tables are made and migrated. */
 export const layer = (options: Options): Layer.Layer<Journal, JournalUnavailable> => {
-  const { durability, schema, snapshots } = options
+  const { schema } = options
   if (schema !== undefined && new TextEncoder().encode(schema).length > maxSchema) {
     return refused(`the name of the schema "${schema}" is longer than ${maxSchema} bytes`)
   }
   const address = Address.parse(Redacted.value(options.url))
   if (Result.isFailure(address)) return refused(address.failure)
   const store: SqlJournal.Named = { name: Address.nameOf(address.success), redact: address.success.redact }
-  const identity = SqlJournal.identify(store)
+  return Layer.effectContext(
+    Effect.mapError(built(options, address.success, store), (error) =>
+      SqlJournal.identify(store)(error._tag === "JournalUnavailable" ? error : open(error))
+    )
+  )
+}
+
+const built = Effect.fnUntraced(function* (options: Options, address: Address.Address, store: SqlJournal.Named) {
+  const { durability, schema, snapshots } = options
+  const sockets = Sockets.make(address)
+  const statementMillis = Duration.toMillis(Duration.fromInputUnsafe(options.statementTimeout ?? "10 seconds"))
+  const timeout = statementMillis + silence(statementMillis)
   const client = PgClient.layer({
     url: options.url,
+    stream: sockets.open,
     applicationName: "selvage",
     connectTimeout: options.connectTimeout ?? "5 seconds",
-    keepAlive: "10 seconds",
     maxConnections: options.maxConnections ?? 10,
     maxMessageSize: options.maxMessageSize ?? 256 * 1024 * 1024,
     startupParameters: {
-      statement_timeout: String(Duration.toMillis(Duration.fromInputUnsafe(options.statementTimeout ?? "30 seconds"))),
+      statement_timeout: String(statementMillis),
       ...(schema === undefined ? {} : { search_path: quote(schema) })
     }
   })
   const journal = Layer.unwrap(
     Effect.gen(function* () {
       const client = yield* PgClient.PgClient
-      const channel = `selvage ${yield* Effect.mapError(schemaOf(client, schema), open)}`
+      const name = yield* Effect.mapError(sockets.answering(schemaOf(client, schema), timeout), open)
+      const channel = `selvage ${name}`
       const notifications = { channel, changes: changesOn(client, channel) }
-      return SqlJournal.layerWith({ store, durability, snapshots, notifications })
+      return SqlJournal.layerWith({ store, durability, snapshots, notifications, timeout })
     })
   )
-  return Layer.effectContext(
-    Layer.build(Layer.provide(journal, client)).pipe(
-      Effect.mapError((error) => identity(error._tag === "JournalUnavailable" ? error : open(error)))
-    )
-  )
-}
+  // A scope of its own, so that its end is known before the client begins to close.
+  const scope = yield* Scope.make()
+  yield* Effect.addFinalizer((exit) => {
+    sockets.closing()
+    return Effect.ensuring(Scope.close(scope, exit), Effect.sync(sockets.closed))
+  })
+  return yield* Layer.buildWithScope(Layer.provide(journal, client), scope)
+})
 
 // Declarations of an application that has no dependency on core find these names here.
 export type { Journal } from "@selvage/core/Journal"

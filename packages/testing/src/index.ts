@@ -1,5 +1,6 @@
 /**
- * What tests of agents run on: a model that plays a script, a journal that fails on purpose, an interruption at every step,
+ * What tests of agents run on: a model that plays a script, a journal that fails on purpose, a proxy that breaks a store's
+ * connections, an interruption at every step,
  * and the laws that every journal keeps. Plugins are faked by `plugin.fake` of `@selvage/tools`.
  *
  * @since 0.1.0
@@ -10,3 +11,4 @@ export * as Interruption from "./Interruption.ts"
 export * as JournalLaws from "./JournalLaws.ts"
 export * as LanguageModelLaws from "./LanguageModelLaws.ts"
 export * as ScriptedModel from "./ScriptedModel.ts"
+export * as StoreProxy from "./StoreProxy.ts"

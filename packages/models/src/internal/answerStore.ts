@@ -12,9 +12,10 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Persistable from "effect/persistence/Persistable"
-import type * as Persistence from "effect/persistence/Persistence"
+import * as Persistence from "effect/persistence/Persistence"
 import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
+import { bounded } from "./bounded.ts"
 import { EncodedPart } from "./parts.ts"
 
 /** A kept answer. */
@@ -103,12 +104,24 @@ export const make = Effect.fnUntraced(function* (
   const localMarks = (tags: ReadonlyArray<string>): Readonly<Record<string, string>> =>
     Object.fromEntries(tags.map((tag) => [tag, local.get(tag) ?? forgotten]))
 
+  // Not waited for when its time is over, nor when the call is interrupted: the client of a silent server may be deaf.
+  const inTime = <A, E>(effect: Effect.Effect<A, E>) =>
+    bounded(
+      effect,
+      Duration.toMillis(settings.storeTimeout),
+      () => {
+        const message = `The store gave no answer within ${Duration.format(settings.storeTimeout)}.`
+        return Effect.fail(new Persistence.PersistenceError({ message }))
+      },
+      undefined,
+      "left"
+    )
+
   // A store that is down or slow costs a call to the model, never an error.
   const lenient =
     <A>(what: string, otherwise: A) =>
     <E>(effect: Effect.Effect<A, E>): Effect.Effect<A> =>
-      effect.pipe(
-        Effect.timeout(settings.storeTimeout),
+      inTime(effect).pipe(
         Effect.catch((error) =>
           Effect.as(Effect.logWarning(`the response cache could not ${what}; going on without it`, error), otherwise)
         )
@@ -190,12 +203,12 @@ export const make = Effect.fnUntraced(function* (
       for (const [key, kept] of yield* Cache.entries(memory))
         if (kept !== undefined && Object.hasOwn(kept.marks, `local ${tag}`)) yield* Cache.invalidate(memory, key)
       if (stores !== undefined)
-        yield* stores.tags
-          .set(new TagKey({ tag }), Exit.succeed(mark))
-          .pipe(Effect.catchTag("SchemaError", (error) => Effect.die(error)))
+        yield* inTime(stores.tags.set(new TagKey({ tag }), Exit.succeed(mark))).pipe(
+          Effect.catchTag("SchemaError", (error) => Effect.die(error))
+        )
     }),
     clear: Effect.suspend(() =>
-      Effect.andThen(Cache.invalidateAll(memory), stores === undefined ? Effect.void : stores.answers.clear)
+      Effect.andThen(Cache.invalidateAll(memory), stores === undefined ? Effect.void : inTime(stores.answers.clear))
     )
   }
   return store

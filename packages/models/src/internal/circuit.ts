@@ -11,6 +11,7 @@ import * as CircuitBreaker from "effect/persistence/CircuitBreaker"
 import { UnhandledLogLevel } from "effect/References"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
+import { bounded } from "./bounded.ts"
 
 /** Runs an effect through the circuit of a key, and counts its outcome. */
 export type Circuit = <A, E, R>(
@@ -56,6 +57,24 @@ const unheard = (what: string, cause: Cause.Cause<unknown>): Effect.Effect<void>
     level === undefined ? Effect.void : Effect.logWithLevel(level)(what, cause)
   )
 
+/** How long a store may take, in milliseconds; then the call goes on as if it could not be reached. */
+const answerMillis = 1_000
+
+const answered = <A>(
+  answer: Effect.Effect<A, CircuitBreaker.CircuitBreakerError>
+): Effect.Effect<A, CircuitBreaker.CircuitBreakerError> =>
+  bounded(
+    answer,
+    answerMillis,
+    () => {
+      const message = `the store of circuits gave no answer within ${answerMillis} ms`
+      const reason = new CircuitBreaker.CircuitBreakerStoreError({ message })
+      return Effect.fail(new CircuitBreaker.CircuitBreakerError({ reason }))
+    },
+    undefined,
+    "left"
+  )
+
 const isOfStore = ({ reason }: CircuitBreaker.CircuitBreakerError): boolean =>
   reason._tag === "CircuitBreakerStoreError"
 
@@ -84,13 +103,15 @@ export const make = (rules: Rules): Effect.Effect<Circuit, never, CircuitBreaker
     ): Effect.Effect<void> =>
       Effect.catch(
         Effect.flatMapEager(openFor(outcome, admission), (openFor) =>
-          store.record({
-            key,
-            generation: admission.generation,
-            outcome: outcome._tag,
-            tripPolicy: rules.tripPolicy,
-            openFor
-          })
+          answered(
+            store.record({
+              key,
+              generation: admission.generation,
+              outcome: outcome._tag,
+              tripPolicy: rules.tripPolicy,
+              openFor
+            })
+          )
         ),
         (error) => unheard("an outcome is not counted by its circuit", Cause.fail(error))
       )
@@ -109,7 +130,7 @@ export const make = (rules: Rules): Effect.Effect<Circuit, never, CircuitBreaker
           isOfStore(error)
             ? Effect.andThen(unheard("a circuit cannot be asked", Cause.fail(error)), restore(self))
             : Effect.fail(error)
-        const call = Effect.matchEffect(Effect.provideService(store.admit(key), Scope.Scope, scope), {
+        const call = Effect.matchEffect(answered(Effect.provideService(store.admit(key), Scope.Scope, scope)), {
           onFailure: refused,
           onSuccess: (admission) =>
             Effect.onExitPrimitive(restore(self), (exit) => record(key, admission, classify(exit)))

@@ -54,6 +54,8 @@ export interface Dialect {
   readonly insertValues: (rows: ReadonlyArray<ValueRow>) => Program<void>
   /** A placeholder of its parameters for the strings of a JSON array, as a subquery. */
   readonly stringsOf: string
+  /** Whether a table is there: a row that has 1 or true, or none. */
+  readonly hasTable: (name: string) => string
   /** Numbers its placeholders. */
   readonly text: (text: string) => string
   /** Keeps the selected row of `t` from being deleted, or from any change. */
@@ -106,6 +108,7 @@ export const sqlite: Dialect = {
     }
   },
   stringsOf: "(SELECT value FROM json_each(?))",
+  hasTable: (name) => `SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = '${name}'`,
   text: (text) => text,
   // BEGIN IMMEDIATE has locked everything.
   lock: { keep: "", alone: "" }
@@ -169,6 +172,7 @@ export const postgres = (options: { readonly durability: "full" | "normal" }): D
     yield [insertUseRows, [JSON.stringify(rows.map(({ hash, seq, thread }) => ({ hash, seq, thread })))]]
   },
   stringsOf: "(SELECT json_array_elements_text(?::text::json))",
+  hasTable: (name) => `SELECT to_regclass('${name}') IS NOT NULL`,
   text: (text) => {
     let count = 0
     return text.replaceAll("?", () => `$${++count}`)

@@ -4,6 +4,8 @@ import * as Migrator from "effect/sql/Migrator"
 import * as SqlClient from "effect/sql/SqlClient"
 import * as Chain from "./chain.ts"
 import { uniqueId } from "./digest.ts"
+import { type Database, unavailable } from "./rows.ts"
+import { within } from "./within.ts"
 
 const withoutRowid = Effect.fnUntraced(function* (create: string) {
   const sql = yield* SqlClient.SqlClient
@@ -68,7 +70,17 @@ const upgradeThreads = Effect.gen(function* () {
   }
 })
 
+/** A server's own limit is for statements of the journal; what follows in this transaction takes as long as it takes. */
+const patiently = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql.onDialectOrElse({
+    pg: () => Effect.asVoid(sql`SET LOCAL statement_timeout = 0`),
+    orElse: () => Effect.void
+  })
+})
+
 const chainSnapshotsValues = Effect.gen(function* () {
+  yield* patiently
   const sql = yield* SqlClient.SqlClient
   yield* sql`ALTER TABLE selvage_threads ADD COLUMN id TEXT NOT NULL DEFAULT ''`
   yield* sql`ALTER TABLE selvage_threads ADD COLUMN hash TEXT NOT NULL DEFAULT ''`
@@ -95,11 +107,46 @@ const chainSnapshotsValues = Effect.gen(function* () {
   yield* upgradeThreads
 })
 
-/** Makes the tables and brings them up to date; what was done stands in `selvage_migrations`. */
-export const migrate = Migrator.make({})({
-  loader: Migrator.fromRecord({
-    "0001_journal": threadsAndEntries,
-    "0002_chain_snapshots_values": chainSnapshotsValues
-  }),
-  table: "selvage_migrations"
+const migrations = {
+  "0001_journal": threadsAndEntries,
+  "0002_chain_snapshots_values": chainSnapshotsValues
+}
+
+/** The version of the tables that this code reads and writes. */
+export const version = Object.keys(migrations).length
+
+const table = "selvage_migrations"
+
+const migrate = Migrator.make({})({ loader: Migrator.fromRecord(migrations), table })
+
+/** The version of the tables as they stand; 0: there are none. */
+const standing = Effect.fnUntraced(function* ({ dialect, query }: Database) {
+  const [[found] = []] = yield* query(dialect.hasTable(table), [])
+  if (found !== 1 && found !== true) return 0
+  const [[last] = []] = yield* query(`SELECT MAX(migration_id) FROM ${table}`, [])
+  return Number(last ?? 0)
+})
+
+// Gives the entries of a large journal their hashes.
+const upgradeLimit = 10 * 60_000
+
+/** Makes the tables and brings them up to date; what was done stands in `selvage_migrations`. Newer ones are refused. */
+export const prepare = Effect.fnUntraced(function* (database: Database) {
+  const before = yield* Effect.mapError(standing(database), unavailable("open: the version of its tables is not known"))
+  if (before > version) {
+    return yield* unavailable("open")(
+      new Error(
+        `its tables are of version ${before}, written by a newer release, and this one knows version ${version}: ` +
+          `upgrade the @selvage packages of this program`
+      )
+    )
+  }
+  if (before === version) return
+  const limit = before === 0 || database.limit === Infinity ? database.limit : upgradeLimit
+  yield* within(migrate, limit).pipe(
+    // Two processes that make the tables at once: the one that comes second finds them.
+    Effect.retry({ times: 3, while: (error) => error._tag === "SqlError" && error.reason._tag === "UniqueViolation" }),
+    Effect.provideService(SqlClient.SqlClient, database.sql),
+    Effect.mapError(unavailable("open: its tables could not be made or migrated"))
+  )
 })

@@ -81,6 +81,8 @@ export const decodeKnownNow = (rows: ReadonlyArray<ReadonlyArray<unknown>>) => d
 export interface Database {
   readonly sql: SqlClient.SqlClient
   readonly dialect: Dialect
+  /** How long a statement may be without an answer, in milliseconds; `Infinity` for a database in this process. */
+  readonly limit: number
   readonly query: (
     text: string,
     params: ReadonlyArray<unknown>

@@ -1,4 +1,5 @@
 /** Tails: entries as they come, from this process and from others. */
+import * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -18,10 +19,11 @@ interface Listener {
 /** How the appends of other processes are noticed. */
 export type Changes =
   | { readonly poll: Duration.Duration }
-  /** The threads that changed; `undefined`: any may have. */
-  | { readonly stream: Stream.Stream<string | undefined> }
+  /** The threads that changed; `undefined`: any may have. Each tail also looks for itself now and then, in real time. */
+  | { readonly stream: Stream.Stream<string | undefined>; readonly look: Duration.Duration }
 
 const page = 512
+const realTime = Clock.Clock.defaultValue()
 
 /** `changes` is listened to from the first tail on, until the scope closes. */
 export const make = Effect.fnUntraced(function* (reader: Reader, changes: Changes) {
@@ -79,7 +81,12 @@ export const make = Effect.fnUntraced(function* (reader: Reader, changes: Change
         listener.wake = undefined
       })
     })
-    return "poll" in changes ? Effect.raceFirst(told, Effect.sleep(changes.poll)) : told
+    return Effect.raceFirst(
+      told,
+      "poll" in changes
+        ? Effect.sleep(changes.poll)
+        : Effect.provideService(Effect.sleep(changes.look), Clock.Clock, realTime)
+    )
   }
 
   const tail = (thread: string, after: number): Stream.Stream<Sequenced, ReadFailure> =>
