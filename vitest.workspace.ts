@@ -1,4 +1,8 @@
+import { join } from "node:path"
 import { defineConfig } from "vitest/config"
+
+// Workers, and what they start, compile a module once and not each.
+process.env["NODE_COMPILE_CACHE"] ??= join(import.meta.dirname, "node_modules/.cache/compile")
 
 const project = (name: string, root: string) => ({
   test: {
@@ -8,8 +12,8 @@ const project = (name: string, root: string) => ({
     // Files share a worker, and with it the modules: loading them anew for each file cost more than the tests.
     isolate: false,
     // No test is about time: a limit is only there to end one that hangs, on a machine that is busy as well.
-    testTimeout: 120_000,
-    hookTimeout: 120_000
+    testTimeout: 300_000,
+    hookTimeout: 300_000
   }
 })
 

@@ -92,7 +92,7 @@ const Conversation = Graph.make("conversation", {
 })
 
 // A slowdown is there in every try, a disturbance is not.
-describe("what the runtime costs", { timeout: 120_000, retry: 2 }, () => {
+describe("what the runtime costs", { retry: 2 }, () => {
   test("a step without a journal costs no more than it did, beside a plain loop", async () => {
     const work = async () => expect((await Effect.runPromise(Graph.run(Counter, { n: 0 }))).n).toBe(steps)
     expect(await timesPlain(work)).toBeLessThan(LIMITS.ephemeralStep)

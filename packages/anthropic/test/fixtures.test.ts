@@ -11,6 +11,7 @@ import * as fc from "fast-check"
 import { AnthropicTool } from "../src/index.ts"
 import { answer, asEvents, fixture, takenBack } from "./fixtures.ts"
 import { against, serve, serveJson, serveSse, sse } from "./servers.ts"
+import { runs } from "../../testing/test/measures.ts"
 
 const Stock = Tool.make("check_stock", {
   parameters: Schema.Struct({ sku: Schema.String }),
@@ -464,9 +465,9 @@ describe("any answer", () => {
       }
     }).pipe(Effect.scoped)
 
-  it("goes back as it came, whole or streamed", { timeout: 30_000 }, async () => {
+  it("goes back as it came, whole or streamed", async () => {
     const property = fc.asyncProperty(content, (blocks) => Effect.runPromise(law(blocks)))
-    const { counterexample, errorInstance } = await fc.check(property, { numRuns: 60 })
+    const { counterexample, errorInstance } = await fc.check(property, { numRuns: runs(12) })
     assert.isNull(counterexample, `${JSON.stringify(counterexample)} ${String(errorInstance)}`)
   })
 })

@@ -27,7 +27,7 @@ const Stock = Tool.make("check_stock", {
   success: Schema.Struct({ units: Schema.Int })
 })
 
-describe.skipIf(key === "")("the API", { timeout: 120_000 }, () => {
+describe.skipIf(key === "")("the API", () => {
   it.live("answers, whole and streamed", () =>
     Effect.gen(function* () {
       const prompt = "Say the word selvage and nothing else."

@@ -82,7 +82,7 @@ export const binary = (
   Effect.callback<Ended>((resume) => {
     const child = spawn(process.execPath, [main, ...args], {
       cwd,
-      env: { PATH: process.env["PATH"], NO_COLOR: "1", ...env },
+      env: { PATH: process.env["PATH"], NODE_COMPILE_CACHE: process.env["NODE_COMPILE_CACHE"], NO_COLOR: "1", ...env },
       stdio: ["ignore", "pipe", "pipe"]
     })
     let stdout = ""

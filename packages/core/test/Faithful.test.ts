@@ -8,6 +8,7 @@ import * as SchemaGetter from "effect/SchemaGetter"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 import * as Prompt from "effect/ai/Prompt"
 import * as fc from "fast-check"
+import { runs } from "../../testing/test/measures.ts"
 import { isIdentity, unfaithful } from "../src/internal/faithful.ts"
 
 /** A schema and its values. */
@@ -168,7 +169,7 @@ const codec = (schema: Schema.Codec<unknown, unknown>) => {
 
 const restarted = (encoded: unknown): unknown => JSON.parse(JSON.stringify(encoded))
 
-const runs = Number(process.env["SELVAGE_TEST_RUNS"] ?? 500)
+const count = runs(150)
 
 describe("a schema with a faithful JSON encoding", () => {
   it("reads every value back as it was", () => {
@@ -180,10 +181,10 @@ describe("a schema with a faithful JSON encoding", () => {
         const { decode, encode } = codec(schema)
         assert.deepStrictEqual(decode(restarted(encode(value))), value)
       }),
-      { numRuns: runs, endOnFailure: true }
+      { numRuns: count, endOnFailure: true }
     )
-    assert.isAbove(held, runs / 3, "too few of the generated schemas were found faithful for this to say much")
-  }, 120_000)
+    assert.isAbove(held, count / 3, "too few of the generated schemas were found faithful for this to say much")
+  })
 
   it("that is an identity encodes a value as it is, and decoding it again changes nothing", () => {
     let held = 0
@@ -199,10 +200,10 @@ describe("a schema with a faithful JSON encoding", () => {
         const encoded = Schema.encodeUnknownExit(Schema.toCodecJson(schema))(more)
         if (encoded._tag === "Success") assert.deepStrictEqual(decode(encoded.value), encoded.value)
       }),
-      { numRuns: runs, endOnFailure: true }
+      { numRuns: count, endOnFailure: true }
     )
-    assert.isAbove(held, runs / 20, "too few of the generated schemas were identities for this to say much")
-  }, 120_000)
+    assert.isAbove(held, count / 20, "too few of the generated schemas were identities for this to say much")
+  })
 
   it.each<readonly [string, Schema.Constraint]>([
     [

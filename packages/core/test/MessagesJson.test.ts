@@ -4,6 +4,7 @@ import * as Prompt from "effect/ai/Prompt"
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import * as fc from "fast-check"
+import { runs } from "../../testing/test/measures.ts"
 
 const ours = Schema.toCodecJson(Messages.Update)
 // What the schemas of effect/ai make of an update, without any shortcut.
@@ -118,9 +119,9 @@ describe("an update of a conversation as JSON", () => {
           assert.strictEqual(JSON.stringify(one.value), JSON.stringify(other.value))
         }
       }),
-      { numRuns: 1000 }
+      { numRuns: runs(150) }
     )
-    assert.isAbove(plain, 200)
+    assert.isAbove(plain, runs(150) / 5)
   })
 
   it("is read as effect/ai's own schemas read it, whoever wrote it", () => {
@@ -131,13 +132,13 @@ describe("an update of a conversation as JSON", () => {
       assert.strictEqual(one._tag, other._tag)
       if (Exit.isSuccess(one) && Exit.isSuccess(other)) assert.deepStrictEqual(one.value, other.value)
     }
-    fc.assert(fc.property(jsonPrompt, same), { numRuns: 1000 })
+    fc.assert(fc.property(jsonPrompt, same), { numRuns: runs(150) })
     fc.assert(
       fc.property(prompts, (prompt) => {
         const encoded = Schema.encodeUnknownExit(theirs)(prompt)
         if (Exit.isSuccess(encoded)) same(encoded.value)
       }),
-      { numRuns: 1000 }
+      { numRuns: runs(150) }
     )
   })
 })

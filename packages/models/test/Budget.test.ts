@@ -17,6 +17,7 @@ import * as TestClock from "effect/testing/TestClock"
 import { Budget, BudgetLedger, BudgetStore, Middleware, ModelPolicy, Prices, Refusal } from "../src/index.ts"
 import { stores } from "./budgetStores.ts"
 import { call, fake, finish, forbidden, text, unavailable } from "./fakes.ts"
+import { runs } from "../../testing/test/measures.ts"
 
 const { Ledger } = BudgetLedger
 
@@ -530,7 +531,7 @@ describe("Budget", () => {
 
 for (const { layer, name, skip } of stores("budget_calls")) {
   // PostgreSQL syncs its log to disk twice for each call, one call after the other on one account.
-  const callers = name === "PostgreSQL" ? 300 : 1_000
+  const callers = runs(name === "PostgreSQL" ? 60 : 200)
   describe.skipIf(skip)(`Budget with ${callers} callers at once, on ${name}`, () => {
     it.live(
       "is not off by one token after successes, failures, cut streams and interruptions, and never overdraws",
@@ -601,8 +602,7 @@ for (const { layer, name, skip } of stores("budget_calls")) {
           )
           assert.strictEqual(expected.overdrawn, 0)
           assert.isAbove(expected.refused, callers / 10)
-        }).pipe(Effect.provide([BudgetLedger.layer().pipe(Layer.provide(layer)), prices])),
-      60_000
+        }).pipe(Effect.provide([BudgetLedger.layer().pipe(Layer.provide(layer)), prices]))
     )
   })
 }

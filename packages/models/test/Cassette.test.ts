@@ -21,6 +21,7 @@ import * as Stream from "effect/Stream"
 import * as fc from "fast-check"
 import { Cassette, Middleware, ModelPolicy, Offline, Refusal } from "../src/index.ts"
 import { parse } from "../src/internal/cassetteFile.ts"
+import { runs } from "../../testing/test/measures.ts"
 
 const usage = { inputTokens: { uncached: 10, total: 10 }, outputTokens: { total: 5, text: 5 } }
 const finish: Response.FinishPartEncoded = { type: "finish", reason: "stop", usage }
@@ -194,7 +195,7 @@ describe("a replay", () => {
             })
           ).pipe(Effect.runPromise)
         ),
-        { numRuns: 40 }
+        { numRuns: runs(10) }
       )
     )
   )

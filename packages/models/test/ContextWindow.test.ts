@@ -15,6 +15,7 @@ import * as fc from "fast-check"
 import { ContextWindow, Refusal } from "../src/index.ts"
 import { careful, estimate, estimateByScript, o200k } from "../src/internal/tokens.ts"
 import { counted } from "./fixtures/tokens.ts"
+import { runs } from "../../testing/test/measures.ts"
 
 const text = (value: string) => [{ type: "text" as const, text: value }]
 
@@ -159,7 +160,7 @@ const property = (
           Effect.runPromise
         )
       ),
-      { numRuns: 500 }
+      { numRuns: runs(60) }
     )
   )
 
@@ -575,7 +576,7 @@ describe("the estimate of tokens", () => {
       fc.property(texts, fc.constantFrom(o200k, careful), (sample, profile) => {
         assert.strictEqual(estimate(sample, profile), estimateByScript(sample, profile))
       }),
-      { numRuns: 2000 }
+      { numRuns: runs(250) }
     )
   })
 

@@ -210,6 +210,6 @@ describe("Fallback", () => {
           assert.isAtMost(runs.length, 1)
           if (models[0] === "call") assert.strictEqual(runs.length, 1)
         }),
-      200
+      40
     ))
 })

@@ -12,6 +12,7 @@ import * as fc from "fast-check"
 import { Offline } from "../src/index.ts"
 import { converse } from "./converse.ts"
 import { any, struct } from "./schemas.ts"
+import { runs } from "../../testing/test/measures.ts"
 
 const someText = fc.oneof(
   fc.constantFrom(
@@ -53,83 +54,74 @@ const tool = fc
 const tools = fc.uniqueArray(tool, { maxLength: 5, selector: ({ tool }) => tool.name })
 
 describe("Offline, for any schema and any toolkit", () => {
-  it.effect(
-    "gives structured output that decodes, whatever the schema and the conversation",
-    () => {
-      let refused = 0
-      return Effect.promise(() =>
-        fc.assert(
-          fc.asyncProperty(struct(any), someText, fc.jsonValue({ maxDepth: 3 }), (schema, text, result) =>
-            Effect.gen(function* () {
-              const prompt = Prompt.make([
-                { role: "user", content: [{ type: "text", text }] },
-                {
-                  role: "assistant",
-                  content: [{ type: "tool-call", id: "1", name: "get_order", params: { sku: "A-1" } }]
-                },
-                {
-                  role: "tool",
-                  content: [{ type: "tool-result", id: "1", name: "get_order", isFailure: false, result }]
-                }
-              ])
-              const response = yield* LanguageModel.generateObject({
-                prompt,
-                schema: schema as Schema.Codec<unknown, Record<string, unknown>>
-              })
-              assert.isTrue(Schema.is(schema)(response.value))
-              // What it said is JSON that decodes to the value.
-              const decode = Schema.decodeUnknownEffect(Schema.fromJsonString(Schema.toCodecJson(schema)))
-              assert.isTrue(Schema.is(schema)(yield* decode(response.text)))
-            }).pipe(
-              // A check of one's own that its JSON schema does not tell may be beyond guessing: that is said, not faked.
-              Effect.catchIf(
-                (error) => AiError.isAiError(error) && error.reason._tag === "UnsupportedSchemaError",
-                () => Effect.sync(() => void refused++)
-              ),
-              Effect.tapError(() =>
-                Effect.sync(() => console.log(JSON.stringify(Schema.toJsonSchemaDocument(schema))))
-              ),
-              Effect.provide(Offline.layer),
-              Effect.runPromise
-            )
-          ),
-          { numRuns: 400 }
-        )
-      ).pipe(Effect.andThen(Effect.sync(() => assert.isAtMost(refused, 4))))
-    },
-    60_000
-  )
+  it.effect("gives structured output that decodes, whatever the schema and the conversation", () => {
+    let refused = 0
+    return Effect.promise(() =>
+      fc.assert(
+        fc.asyncProperty(struct(any), someText, fc.jsonValue({ maxDepth: 3 }), (schema, text, result) =>
+          Effect.gen(function* () {
+            const prompt = Prompt.make([
+              { role: "user", content: [{ type: "text", text }] },
+              {
+                role: "assistant",
+                content: [{ type: "tool-call", id: "1", name: "get_order", params: { sku: "A-1" } }]
+              },
+              {
+                role: "tool",
+                content: [{ type: "tool-result", id: "1", name: "get_order", isFailure: false, result }]
+              }
+            ])
+            const response = yield* LanguageModel.generateObject({
+              prompt,
+              schema: schema as Schema.Codec<unknown, Record<string, unknown>>
+            })
+            assert.isTrue(Schema.is(schema)(response.value))
+            // What it said is JSON that decodes to the value.
+            const decode = Schema.decodeUnknownEffect(Schema.fromJsonString(Schema.toCodecJson(schema)))
+            assert.isTrue(Schema.is(schema)(yield* decode(response.text)))
+          }).pipe(
+            // A check of one's own that its JSON schema does not tell may be beyond guessing: that is said, not faked.
+            Effect.catchIf(
+              (error) => AiError.isAiError(error) && error.reason._tag === "UnsupportedSchemaError",
+              () => Effect.sync(() => void refused++)
+            ),
+            Effect.tapError(() => Effect.sync(() => console.log(JSON.stringify(Schema.toJsonSchemaDocument(schema))))),
+            Effect.provide(Offline.layer),
+            Effect.runPromise
+          )
+        ),
+        { numRuns: runs(40) }
+      )
+    ).pipe(Effect.andThen(Effect.sync(() => assert.isAtMost(refused, Math.max(2, runs(40) / 100)))))
+  })
 
-  it.effect(
-    "calls only tools that are there, nothing twice, and ends",
-    () =>
-      Effect.promise(() =>
-        fc.assert(
-          fc.asyncProperty(tools, someText, someText, (made, request, instructions) =>
-            Effect.gen(function* () {
-              const toolkit = Toolkit.make(...made.map((entry) => entry.tool))
-              const handlers: Record<string, () => Effect.Effect<unknown, unknown>> = Object.fromEntries(
-                made.map((entry) => [entry.tool.name, entry.handler])
-              )
-              const run = yield* converse(
-                toolkit,
-                handlers,
-                Prompt.make([
-                  { role: "system", content: instructions },
-                  { role: "user", content: [{ type: "text", text: request }] }
-                ])
-              )
-              const known = new Set<string>(made.map((entry) => entry.tool.name))
-              const seen = run.calls.map((call) => JSON.stringify([call.name, call.params]))
-              assert.isTrue(run.calls.every((call) => known.has(call.name)))
-              assert.strictEqual(new Set(seen).size, seen.length)
-              assert.isAtMost(seen.length, 32)
-            }).pipe(Effect.provide(Offline.layer), Effect.runPromise)
-          ),
-          { numRuns: 300 }
-        )
-      ),
-    60_000
+  it.effect("calls only tools that are there, nothing twice, and ends", () =>
+    Effect.promise(() =>
+      fc.assert(
+        fc.asyncProperty(tools, someText, someText, (made, request, instructions) =>
+          Effect.gen(function* () {
+            const toolkit = Toolkit.make(...made.map((entry) => entry.tool))
+            const handlers: Record<string, () => Effect.Effect<unknown, unknown>> = Object.fromEntries(
+              made.map((entry) => [entry.tool.name, entry.handler])
+            )
+            const run = yield* converse(
+              toolkit,
+              handlers,
+              Prompt.make([
+                { role: "system", content: instructions },
+                { role: "user", content: [{ type: "text", text: request }] }
+              ])
+            )
+            const known = new Set<string>(made.map((entry) => entry.tool.name))
+            const seen = run.calls.map((call) => JSON.stringify([call.name, call.params]))
+            assert.isTrue(run.calls.every((call) => known.has(call.name)))
+            assert.strictEqual(new Set(seen).size, seen.length)
+            assert.isAtMost(seen.length, 32)
+          }).pipe(Effect.provide(Offline.layer), Effect.runPromise)
+        ),
+        { numRuns: runs(30) }
+      )
+    )
   )
 
   it.effect(
@@ -168,34 +160,27 @@ describe("Offline, for any schema and any toolkit", () => {
               )
             }).pipe(Effect.provide(Offline.layer), Effect.runPromise)
           ),
-          { numRuns: 200 }
+          { numRuns: runs(20) }
         )
-      ),
-    60_000
+      )
   )
 
-  it.effect(
-    "answers the same prompt in the same way",
-    () =>
-      Effect.promise(() =>
-        fc.assert(
-          fc.asyncProperty(tools, someText, (made, request) =>
-            Effect.gen(function* () {
-              const toolkit = Toolkit.make(...made.map((entry) => entry.tool))
-              const handlers: Record<string, () => Effect.Effect<unknown, unknown>> = Object.fromEntries(
-                made.map((entry) => [entry.tool.name, entry.handler])
-              )
-              const once = yield* Effect.exit(converse(toolkit, handlers, request))
-              const again = yield* Effect.exit(converse(toolkit, handlers, request))
-              assert.deepStrictEqual(
-                Exit.isSuccess(once) && once.value.calls,
-                Exit.isSuccess(again) && again.value.calls
-              )
-            }).pipe(Effect.provide(Offline.layer), Effect.runPromise)
-          ),
-          { numRuns: 50 }
-        )
-      ),
-    60_000
+  it.effect("answers the same prompt in the same way", () =>
+    Effect.promise(() =>
+      fc.assert(
+        fc.asyncProperty(tools, someText, (made, request) =>
+          Effect.gen(function* () {
+            const toolkit = Toolkit.make(...made.map((entry) => entry.tool))
+            const handlers: Record<string, () => Effect.Effect<unknown, unknown>> = Object.fromEntries(
+              made.map((entry) => [entry.tool.name, entry.handler])
+            )
+            const once = yield* Effect.exit(converse(toolkit, handlers, request))
+            const again = yield* Effect.exit(converse(toolkit, handlers, request))
+            assert.deepStrictEqual(Exit.isSuccess(once) && once.value.calls, Exit.isSuccess(again) && again.value.calls)
+          }).pipe(Effect.provide(Offline.layer), Effect.runPromise)
+        ),
+        { numRuns: runs(8) }
+      )
+    )
   )
 })

@@ -3,6 +3,7 @@ import * as EmbeddingModel from "effect/ai/EmbeddingModel"
 import * as Effect from "effect/Effect"
 import * as fc from "fast-check"
 import { OfflineEmbeddings } from "../src/index.ts"
+import { runs } from "../../testing/test/measures.ts"
 
 const { embed, similarity } = OfflineEmbeddings
 
@@ -35,7 +36,7 @@ describe("an offline embedding", () => {
         assert.isTrue(vector.every(Number.isFinite))
         assert.closeTo(Math.hypot(...vector), 1, 1e-9)
       }),
-      { numRuns: 500 }
+      { numRuns: runs(60) }
     )
   })
 
@@ -73,7 +74,7 @@ describe("an offline embedding", () => {
           assert.isAbove(similarity(embed(text), embed(alike)), similarity(embed(text), embed(strange.join(" "))))
         }
       ),
-      { numRuns: 300 }
+      { numRuns: runs(40) }
     )
   })
 

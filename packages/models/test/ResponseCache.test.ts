@@ -23,6 +23,7 @@ import * as fc from "fast-check"
 import { Middleware, ModelPolicy, ResponseCache } from "../src/index.ts"
 import { canonicalText } from "../src/internal/canonical.ts"
 import { fake, text } from "./fakes.ts"
+import { runs } from "../../testing/test/measures.ts"
 
 const usage = { inputTokens: { uncached: 10, total: 10 }, outputTokens: { total: 5, text: 5 } }
 const finish = (reason: Response.FinishPartEncoded["reason"] = "stop") => ({ type: "finish" as const, reason, usage })
@@ -118,7 +119,7 @@ describe("the canonical text", () => {
       fc.property(fc.jsonValue({ maxDepth: 4 }), fc.nat(7), (value, order) =>
         assert.strictEqual(canonicalText(shuffled(value, order)), canonicalText(value))
       ),
-      { numRuns: 500 }
+      { numRuns: runs(60) }
     )
   })
 
@@ -137,7 +138,7 @@ describe("the canonical text", () => {
         })()
         assert.strictEqual(canonicalText(left) === canonicalText(right), equal)
       }),
-      { numRuns: 500 }
+      { numRuns: runs(60) }
     )
   })
 
@@ -333,7 +334,7 @@ describe("an equal call", () => {
               assert.isAtLeast(asked.length, new Set(calls.map(({ prompt }) => prompt)).size)
             }).pipe(Effect.runPromise)
         ),
-        { numRuns: 100 }
+        { numRuns: runs(15) }
       )
     )
   )

@@ -13,6 +13,7 @@ import * as Schedule from "effect/Schedule"
 import * as TestClock from "effect/testing/TestClock"
 import * as fc from "fast-check"
 import * as Circuit from "../src/internal/circuit.ts"
+import { runs } from "../../testing/test/measures.ts"
 
 const failure = (retryAfter: number | undefined) =>
   AiError.make({
@@ -109,7 +110,7 @@ describe("Circuit", () => {
         )
         assert.deepStrictEqual(ours, expected)
       }),
-      { numRuns: 300 }
+      { numRuns: runs(40) }
     ))
 
   const gone = Effect.fail(

@@ -8,6 +8,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as fc from "fast-check"
+import { runs } from "../../testing/test/measures.ts"
 
 /** One thing that a fake provider does when it is asked. */
 export type Step =
@@ -93,7 +94,7 @@ export const fake = (
 export const holds = <A>(
   arbitrary: fc.Arbitrary<A>,
   law: (value: A) => Effect.Effect<void, unknown, Scope.Scope>,
-  runs = 100
+  often = 30
 ): Promise<void> =>
   fc.assert(
     fc.asyncProperty(arbitrary, (value) =>
@@ -105,5 +106,5 @@ export const holds = <A>(
         )
       )
     ),
-    { numRuns: runs }
+    { numRuns: runs(often) }
   )

@@ -8,6 +8,7 @@ import * as fc from "fast-check"
 import { OpenAiClient, OpenAiLanguageModel } from "../src/index.ts"
 import { chunk, message, response } from "./fixtures.ts"
 import { apis, key, sse, Tools } from "./support.ts"
+import { runs } from "../../testing/test/measures.ts"
 
 const said = "Grüße, 漢字 and 😀"
 const call = '{"city":"Tromsø","unit":null}'
@@ -82,7 +83,7 @@ for (const api of apis) {
               })
             )
         ),
-        { numRuns: 40 }
+        { numRuns: runs(8) }
       ))
 
     it("is an error wherever the network ends it before its last event, never a short answer", () =>
@@ -100,7 +101,7 @@ for (const api of apis) {
             })
           )
         ),
-        { numRuns: 60 }
+        { numRuns: runs(12) }
       ))
   })
 }

@@ -5,6 +5,7 @@ import * as TestClock from "effect/testing/TestClock"
 import * as fc from "fast-check"
 import { AsyncLocalStorage } from "node:async_hooks"
 import * as Alarm from "../src/Alarm.ts"
+import { runs } from "../../testing/test/measures.ts"
 
 const set = (millis: number, ring: () => void) => Effect.withFiberSucceed((fiber) => Alarm.by(fiber)(millis, ring))
 
@@ -201,6 +202,6 @@ describe("Alarm", () => {
             assert.strictEqual(sleeping.now, 0)
           }).pipe(Effect.provide(TestClock.layer()), Effect.runPromise)
       ),
-      { numRuns: 100 }
+      { numRuns: runs(30) }
     ))
 })

@@ -11,6 +11,7 @@ import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import * as fc from "fast-check"
 import * as Provider from "../src/Provider.ts"
+import { runs } from "../../testing/test/measures.ts"
 
 const word = fc.string({ maxLength: 6 })
 const sparse = [1, 2, 3]
@@ -153,7 +154,7 @@ describe("Provider.make", () => {
           })
         )
       ),
-      { numRuns: 4000 }
+      { numRuns: runs(400) }
     ))
 
   it.effect("answers with metadata as deep as it comes, which is the answer's own", () =>
@@ -186,7 +187,7 @@ describe("Provider.make", () => {
           })
         )
       ),
-      { numRuns: 500 }
+      { numRuns: runs(60) }
     ))
 
   it.effect("asks its provider for the same, in a span with the same attributes", () =>

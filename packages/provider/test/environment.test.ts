@@ -54,23 +54,20 @@ for (const [name, imports] of [
         return stdout.trim()
       })
 
-    it.effect(
-      "asks them where Node was told to, and not for what they are not for",
-      () =>
-        Effect.gen(function* () {
-          const { asked, url } = yield* proxy
-          const { url: near } = yield* serve((reply) => void reply.end("near"))
-          const HTTP_PROXY = url
-          const NODE_USE_ENV_PROXY = "1"
-          assert.strictEqual(yield* asking("http://models.invalid/", { HTTP_PROXY, NODE_USE_ENV_PROXY }), "proxy")
-          assert.strictEqual(yield* asking("http://models.invalid/", { HTTP_PROXY }, "--use-env-proxy"), "proxy")
-          assert.isTrue(asked.some((line) => line.includes("models.invalid")))
-          const before = asked.length
-          assert.strictEqual(yield* asking(near, { HTTP_PROXY }), "near")
-          assert.strictEqual(yield* asking(near, { HTTP_PROXY, NODE_USE_ENV_PROXY, NO_PROXY: "127.0.0.1" }), "near")
-          assert.strictEqual(asked.length, before)
-        }),
-      20_000
+    it.effect("asks them where Node was told to, and not for what they are not for", () =>
+      Effect.gen(function* () {
+        const { asked, url } = yield* proxy
+        const { url: near } = yield* serve((reply) => void reply.end("near"))
+        const HTTP_PROXY = url
+        const NODE_USE_ENV_PROXY = "1"
+        assert.strictEqual(yield* asking("http://models.invalid/", { HTTP_PROXY, NODE_USE_ENV_PROXY }), "proxy")
+        assert.strictEqual(yield* asking("http://models.invalid/", { HTTP_PROXY }, "--use-env-proxy"), "proxy")
+        assert.isTrue(asked.some((line) => line.includes("models.invalid")))
+        const before = asked.length
+        assert.strictEqual(yield* asking(near, { HTTP_PROXY }), "near")
+        assert.strictEqual(yield* asking(near, { HTTP_PROXY, NODE_USE_ENV_PROXY, NO_PROXY: "127.0.0.1" }), "near")
+        assert.strictEqual(asked.length, before)
+      })
     )
   })
 }
@@ -86,17 +83,15 @@ describe("this fetch over the dispatcher of Node's own", () => {
       return said
     })
 
-  it.effect(
-    "follows redirects, rejects them, and leaves them to the caller, as the global one does",
-    () =>
-      Effect.gen(function* () {
-        const { url } = yield* serve((reply, { body, method, path }) => {
-          const status = Number(path.slice(1))
-          if (status === 307) reply.writeHead(307, { location: "/there" }).end()
-          else if (status > 0) reply.writeHead(status).end()
-          else reply.end(method + body)
-        })
-        const code = `
+  it.effect("follows redirects, rejects them, and leaves them to the caller, as the global one does", () =>
+    Effect.gen(function* () {
+      const { url } = yield* serve((reply, { body, method, path }) => {
+        const status = Number(path.slice(1))
+        if (status === 307) reply.writeHead(307, { location: "/there" }).end()
+        else if (status > 0) reply.writeHead(status).end()
+        else reply.end(method + body)
+      })
+      const code = `
         const outcomes = []
         for (const redirect of ["follow", "manual", "error"]) {
           for (const path of ["/there", "/307", "/302", "/304"]) {
@@ -109,19 +104,16 @@ describe("this fetch over the dispatcher of Node's own", () => {
           }
         }
         console.log(JSON.stringify(outcomes))`
-        const outcomes = yield* running(node + code)
-        assert.deepStrictEqual(outcomes, yield* running(code))
-        assert.deepInclude(outcomes, ["follow", "/307", 200, `${url}/there`, true, "POSTx"])
-      }),
-    20_000
+      const outcomes = yield* running(node + code)
+      assert.deepStrictEqual(outcomes, yield* running(code))
+      assert.deepInclude(outcomes, ["follow", "/307", 200, `${url}/there`, true, "POSTx"])
+    })
   )
 
-  it.effect(
-    "reads pieces, is aborted, and hears silence",
-    () =>
-      Effect.gen(function* () {
-        const server = yield* stalling("in the body")
-        const said = yield* running(`${node}
+  it.effect("reads pieces, is aborted, and hears silence", () =>
+    Effect.gen(function* () {
+      const server = yield* stalling("in the body")
+      const said = yield* running(`${node}
         const controller = new AbortController()
         const reading = pieces(await fetch(${JSON.stringify(server.url)}, { signal: controller.signal }))
         const first = new TextDecoder().decode(await reading.next())
@@ -130,9 +122,8 @@ describe("this fetch over the dispatcher of Node's own", () => {
         const silent = await make({ silence: 50 })(${JSON.stringify(server.url)})
         const third = await silent.text().catch((error) => String(error) + ", " + error.cause.name)
         console.log(JSON.stringify([first, await second, third]))`)
-        assert.deepStrictEqual(said, ["begun", "a word", "TypeError: terminated, BodyTimeoutError"])
-        yield* server.closed
-      }),
-    20_000
+      assert.deepStrictEqual(said, ["begun", "a word", "TypeError: terminated, BodyTimeoutError"])
+      yield* server.closed
+    })
   )
 })

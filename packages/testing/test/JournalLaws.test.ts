@@ -11,7 +11,7 @@ import { journals } from "../../sqlite/test/stores.ts"
 type Service = Journal.Journal["Service"]
 
 for (const { keeps, layer, name, skip } of journals("selvage_journal_laws_test")) {
-  describe.skipIf(skip)(`Journal laws on ${name}`, { timeout: 60_000 }, () => {
+  describe.skipIf(skip)(`Journal laws on ${name}`, () => {
     for (const law of JournalLaws.all({ keeps })) it.effect(law.name, () => Effect.provide(law.check, layer))
   })
 }

@@ -3,6 +3,7 @@ import type { Entry } from "@selvage/core/Entry"
 import { Journal } from "@selvage/core"
 import { Simulation } from "@selvage/testing"
 import * as Effect from "effect/Effect"
+import { runs } from "./measures.ts"
 
 type Service = Journal.Journal["Service"]
 
@@ -18,8 +19,8 @@ const violations = async (from: number, seeds: number, journal?: (journal: Servi
 
 describe("Simulation", () => {
   it("finds nothing wrong", async () => {
-    assert.deepStrictEqual(await violations(1, 250), [])
-  }, 60_000)
+    assert.deepStrictEqual(await violations(1, runs(60)), [])
+  })
 
   it("is the same world each time for the same seed", async () => {
     for (const seed of [3, 42, 1234]) {
@@ -69,22 +70,22 @@ describe("Simulation", () => {
             )
         })
       assert.isNotEmpty(await violations(1, 40, blind))
-    }, 60_000)
+    })
 
     it("that forgets intents", async () => {
       const forgetful = reading((entry) => (entry._tag === "Intent" ? { _tag: "AskExpired", ask: "" } : entry))
       assert.isNotEmpty(await violations(1, 120, forgetful))
-    }, 60_000)
+    })
 
     it("that forgets recorded results", async () => {
       const forgetful = reading((entry) => (entry._tag === "Recorded" ? { _tag: "AskExpired", ask: "" } : entry))
       assert.isNotEmpty(await violations(1, 120, forgetful))
-    }, 60_000)
+    })
 
     it("that forgets finished tasks", async () => {
       const forgetful = reading((entry) => (entry._tag === "TaskCompleted" ? { _tag: "AskExpired", ask: "" } : entry))
       assert.isNotEmpty(await violations(1, 120, forgetful))
-    }, 60_000)
+    })
 
     it("that loses what it acknowledged", async () => {
       let appends = 0
@@ -101,6 +102,6 @@ describe("Simulation", () => {
           }
         })
       assert.isNotEmpty(await violations(1, 60, lossy))
-    }, 60_000)
+    })
   })
 })

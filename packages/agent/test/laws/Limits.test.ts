@@ -65,73 +65,70 @@ const ceilings = fc.record({
 
 for (const store of stores("selvage_law_limits_test")) {
   describe.skipIf(store.skip)(`Law 11 on ${store.name}: limits survive`, () => {
-    it.live(
-      "at whatever append a process dies, however often",
-      () =>
-        holds(
-          fc.tuple(
-            ceilings,
-            fc.array(
-              fc.record({
-                at: fc.integer({ min: 1, max: 6 }),
-                when: fc.constantFrom("before" as const, "after" as const),
-                down: fc.nat(1500)
-              }),
-              { maxLength: 5 }
-            )
-          ),
-          store,
-          { memory: 80, other: 6 },
-          Effect.fnUntraced(function* ([ceiling, deaths], thread) {
-            const journal = yield* Journal.Journal
-            const agent = Agent.make("tireless", {
-              instructions: "Look.",
-              tools: [Eyes],
-              limit: limitOf(ceiling)
-            })
-            const layers = Layer.mergeAll(
-              Eyes.toLayer({ look: () => Effect.succeed(1) }),
-              Layer.succeed(Agent.Pricing, () => Option.some(0.01))
-            )
-            // The turns of the first run do not count in the second.
-            for (const run of ["first", "second"]) {
-              const left = [...deaths]
-              while (true) {
-                const death = left.shift()
-                const process = makeProcess()
-                const model = yield* tireless
-                const began = yield* Clock.currentTimeMillis
-                const life = Thread.run(agent, { thread, run, input: { prompt: "Look around." } }).pipe(
-                  Effect.provide(layers),
-                  Effect.provideService(LanguageModel.LanguageModel, model),
-                  Effect.provideService(Journal.Journal, mortal(journal, process, death))
-                )
-                const exit = yield* live(process, life)
-                process.dead = true
-                if (exit === undefined) {
-                  yield* Effect.sleep(death!.down)
-                  continue
-                }
-                assert.ok(Exit.isFailure(exit))
-                assert.propertyVal(Cause.squash(exit.cause), "_tag", "LimitReached")
-                const state = yield* Thread.state(agent, { thread })
-                const turns = state.turns.slice(state.turnsBefore)
-                if (ceiling.of !== "time") {
-                  // Exactly as many turns stand in the journal as in a run that nothing happened to.
-                  assert.strictEqual(turns.length, ceiling.most)
-                  break
-                }
-                const until = turns[0]!.startedAt + ceiling.most * 1000 - 500
-                for (const turn of turns.slice(1)) assert.isBelow(turn.startedAt, until)
-                assert.isAtMost(turns.length, ceiling.most)
-                // No sooner than its time: another turn could not have begun.
-                assert.isAtLeast(Math.max(began, turns.at(-1)!.endedAt), until)
+    it.live("at whatever append a process dies, however often", () =>
+      holds(
+        fc.tuple(
+          ceilings,
+          fc.array(
+            fc.record({
+              at: fc.integer({ min: 1, max: 6 }),
+              when: fc.constantFrom("before" as const, "after" as const),
+              down: fc.nat(1500)
+            }),
+            { maxLength: 5 }
+          )
+        ),
+        store,
+        { memory: 80, other: 6 },
+        Effect.fnUntraced(function* ([ceiling, deaths], thread) {
+          const journal = yield* Journal.Journal
+          const agent = Agent.make("tireless", {
+            instructions: "Look.",
+            tools: [Eyes],
+            limit: limitOf(ceiling)
+          })
+          const layers = Layer.mergeAll(
+            Eyes.toLayer({ look: () => Effect.succeed(1) }),
+            Layer.succeed(Agent.Pricing, () => Option.some(0.01))
+          )
+          // The turns of the first run do not count in the second.
+          for (const run of ["first", "second"]) {
+            const left = [...deaths]
+            while (true) {
+              const death = left.shift()
+              const process = makeProcess()
+              const model = yield* tireless
+              const began = yield* Clock.currentTimeMillis
+              const life = Thread.run(agent, { thread, run, input: { prompt: "Look around." } }).pipe(
+                Effect.provide(layers),
+                Effect.provideService(LanguageModel.LanguageModel, model),
+                Effect.provideService(Journal.Journal, mortal(journal, process, death))
+              )
+              const exit = yield* live(process, life)
+              process.dead = true
+              if (exit === undefined) {
+                yield* Effect.sleep(death!.down)
+                continue
+              }
+              assert.ok(Exit.isFailure(exit))
+              assert.propertyVal(Cause.squash(exit.cause), "_tag", "LimitReached")
+              const state = yield* Thread.state(agent, { thread })
+              const turns = state.turns.slice(state.turnsBefore)
+              if (ceiling.of !== "time") {
+                // Exactly as many turns stand in the journal as in a run that nothing happened to.
+                assert.strictEqual(turns.length, ceiling.most)
                 break
               }
+              const until = turns[0]!.startedAt + ceiling.most * 1000 - 500
+              for (const turn of turns.slice(1)) assert.isBelow(turn.startedAt, until)
+              assert.isAtMost(turns.length, ceiling.most)
+              // No sooner than its time: another turn could not have begun.
+              assert.isAtLeast(Math.max(began, turns.at(-1)!.endedAt), until)
+              break
             }
-          })
-        ).pipe(Effect.provide(store.layer)),
-      60_000
+          }
+        })
+      ).pipe(Effect.provide(store.layer))
     )
   })
 }

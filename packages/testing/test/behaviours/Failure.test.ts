@@ -25,7 +25,7 @@ class Worse extends Schema.TaggedError<Worse>()("Worse", { after: Schema.String 
 const Approve = Ask.make("approve", { question: Schema.String, answer: Schema.Boolean })
 
 for (const store of stores("selvage_behaviours_failure")) {
-  describe.skipIf(store.skip)(`Failure on ${store.name}`, { timeout: 30_000 }, () => {
+  describe.skipIf(store.skip)(`Failure on ${store.name}`, () => {
     for (const siblings of ["finish", "interrupt"] as const) {
       it.effect(
         `13. A task fails while siblings run: running siblings ${
@@ -261,7 +261,7 @@ for (const store of stores("selvage_behaviours_failure")) {
   })
 }
 
-describe("Failure", { timeout: 30_000 }, () => {
+describe("Failure", () => {
   class Busy extends Schema.TaggedError<Busy>()("Busy", { isRetryable: Schema.Boolean, seconds: Schema.Finite }) {
     get retryAfter() {
       return Duration.seconds(this.seconds)

@@ -42,7 +42,7 @@ const queue = (thread: string, item: string) =>
 const minute = 60_000
 
 for (const store of stores("selvage_behaviours_new")) {
-  describe.skipIf(store.skip)(`New on ${store.name}`, { timeout: 30_000 }, () => {
+  describe.skipIf(store.skip)(`New on ${store.name}`, () => {
     it.effect(
       "a join in a loop in a graph inside, with an ask and a failing sibling, goes on where each of them stood",
       () =>

@@ -22,7 +22,7 @@ const Approve = Ask.make("approve", { question: Schema.String, answer: Schema.Bo
 
 const minute = 60_000
 
-describe("New in memory", { timeout: 30_000 }, () => {
+describe("New in memory", () => {
   const state = { out: Channel.append(Schema.String) }
   const say = (line: string) => () => Effect.succeed({ out: [line] })
 

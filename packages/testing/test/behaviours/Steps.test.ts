@@ -43,7 +43,7 @@ const Rounds = Graph.make("rounds", {
 const round = (n: number) => ["short", "long", "longer", `join ${n}`]
 
 for (const store of stores("selvage_behaviours_steps")) {
-  describe.skipIf(store.skip)(`Steps on ${store.name}`, { timeout: 30_000 }, () => {
+  describe.skipIf(store.skip)(`Steps on ${store.name}`, () => {
     it.effect(
       "1. Two tasks that write one last-value channel in one step: ConcurrentUpdate naming channel and nodes; nothing of the step commits",
       () =>
@@ -356,7 +356,7 @@ for (const store of stores("selvage_behaviours_steps")) {
   })
 }
 
-describe("Steps", { timeout: 30_000 }, () => {
+describe("Steps", () => {
   it("8. A value without a faithful encoding fails when the graph is built, not when it is resumed", () => {
     const of = (schema: Schema.Codec<unknown, unknown>) =>
       Graph.make("unfaithful", {

@@ -90,7 +90,7 @@ const counted = (counter: { appends: number }) =>
   }))
 
 for (const store of stores("selvage_behaviours_threads")) {
-  describe.skipIf(store.skip)(`Threads on ${store.name}`, { timeout: 30_000 }, () => {
+  describe.skipIf(store.skip)(`Threads on ${store.name}`, () => {
     it.effect(
       "23. Killed between any two writes, a thread resumes to the same final state as if never killed; completed tasks do not run again",
       () =>

@@ -59,83 +59,79 @@ const observed = (journal: Service, appends: Appends): Service =>
 
 for (const store of stores("selvage_law_atomic_test")) {
   describe.skipIf(store.skip)(`Law 2 on ${store.name}: a step is committed whole, by one of those who try`, () => {
-    it.live(
-      "whatever the interleaving of the processes that run a thread",
-      () => {
-        let lost = 0
-        return holds(
-          fc.tuple(plans({ stages: 2, depth: 1 }), fc.integer({ min: 2, max: 3 })),
-          store,
-          { memory: 60, other: 6 },
-          Effect.fnUntraced(function* ([plan, processes], thread, seed) {
-            const random = chance(seed)
-            const journal = yield* Journal.Journal
-            const appends: Appends = { acknowledged: new Map(), heads: new Set(), lost: 0 }
-            const done = yield* Deferred.make<void>()
-            // Calls of a process that lost would be made again by the one that won: here what counts is the journal.
-            const ledger = new Ledger()
-            const pause = Effect.suspend(() => Effect.sleep(random.below(4)))
-            const process = Effect.gen(function* () {
-              const graph = build(plan, worldOf(ledger, { enter: () => pause, after: pause }))
-              for (let round = 0; round < rounds; round++) {
-                yield* pause
-                const exit = yield* Effect.exit(
-                  Effect.tap(Thread.run(graph, { thread, run: "only", input }), ({ _tag }) =>
-                    _tag === "Waiting"
-                      ? Effect.catchTag(answerAll(thread, ledger), "AskNotOpen", () => Effect.void)
-                      : Effect.void
-                  )
+    it.live("whatever the interleaving of the processes that run a thread", () => {
+      let lost = 0
+      return holds(
+        fc.tuple(plans({ stages: 2, depth: 1 }), fc.integer({ min: 2, max: 3 })),
+        store,
+        { memory: 60, other: 6 },
+        Effect.fnUntraced(function* ([plan, processes], thread, seed) {
+          const random = chance(seed)
+          const journal = yield* Journal.Journal
+          const appends: Appends = { acknowledged: new Map(), heads: new Set(), lost: 0 }
+          const done = yield* Deferred.make<void>()
+          // Calls of a process that lost would be made again by the one that won: here what counts is the journal.
+          const ledger = new Ledger()
+          const pause = Effect.suspend(() => Effect.sleep(random.below(4)))
+          const process = Effect.gen(function* () {
+            const graph = build(plan, worldOf(ledger, { enter: () => pause, after: pause }))
+            for (let round = 0; round < rounds; round++) {
+              yield* pause
+              const exit = yield* Effect.exit(
+                Effect.tap(Thread.run(graph, { thread, run: "only", input }), ({ _tag }) =>
+                  _tag === "Waiting"
+                    ? Effect.catchTag(answerAll(thread, ledger), "AskNotOpen", () => Effect.void)
+                    : Effect.void
                 )
-                if (Exit.isFailure(exit)) {
-                  const error = Cause.squash(exit.cause)
-                  assert.propertyVal(error, "_tag", "JournalConflict")
-                  assert.propertyVal(error, "thread", thread)
-                } else if (exit.value._tag === "Done") return exit.value.state
-              }
-              return yield* Effect.die(new Error(`${thread} does not come to an end`))
-            }).pipe(Effect.provideService(Journal.Journal, observed(journal, appends)))
-            const reader = Effect.gen(function* () {
-              while (!(yield* Deferred.isDone(done))) {
-                const { length } = yield* entriesOf(journal, thread)
-                // Its writer may not know of it yet.
-                if (length > 0) seen.add(length)
-                yield* pause
-              }
-            })
-            const seen = new Set<number>()
-            const reading = yield* Effect.forkChild(reader)
-            const all = yield* Effect.forEach(Array.from({ length: processes }), () => Effect.forkChild(process))
-            const states = yield* Effect.forEach(all, (one) => Fiber.join(one))
-            yield* Deferred.succeed(done, undefined)
-            yield* Fiber.join(reading)
-            const entries = yield* entriesOf(journal, thread)
-            // Nothing stands but what was acknowledged, and all of that stands.
-            assert.deepStrictEqual(
-              entries.map((entry) => JSON.stringify(entry)),
-              entries.map((_, index) => appends.acknowledged.get(index + 1))
-            )
-            assert.strictEqual(appends.acknowledged.size, entries.length)
-            assert.deepStrictEqual(
-              Array.from(seen).filter((head) => !appends.heads.has(head)),
-              [],
-              "a reader saw a part of an append"
-            )
-            const results = entries.flatMap((entry) =>
-              entry._tag === "TaskCompleted" ? [entry.result] : entry._tag === "StepCommitted" ? entry.results : []
-            )
-            assert.strictEqual(factsOf(entries).committed.size, results.length, "a task is committed twice")
-            const alone = new Ledger()
-            const expected = yield* drive(build(plan, worldOf(alone)), `${thread} alone`, alone)
-            for (const state of states) assert.deepStrictEqual(state, expected)
-            lost += appends.lost
+              )
+              if (Exit.isFailure(exit)) {
+                const error = Cause.squash(exit.cause)
+                assert.propertyVal(error, "_tag", "JournalConflict")
+                assert.propertyVal(error, "thread", thread)
+              } else if (exit.value._tag === "Done") return exit.value.state
+            }
+            return yield* Effect.die(new Error(`${thread} does not come to an end`))
+          }).pipe(Effect.provideService(Journal.Journal, observed(journal, appends)))
+          const reader = Effect.gen(function* () {
+            while (!(yield* Deferred.isDone(done))) {
+              const { length } = yield* entriesOf(journal, thread)
+              // Its writer may not know of it yet.
+              if (length > 0) seen.add(length)
+              yield* pause
+            }
           })
-        ).pipe(
-          // A run in which no one lost says nothing.
-          Effect.tap(() => Effect.sync(() => store.name === "memory" && assert.isAbove(lost, 0))),
-          Effect.provide(store.layer)
-        )
-      },
-      60_000
-    )
+          const seen = new Set<number>()
+          const reading = yield* Effect.forkChild(reader)
+          const all = yield* Effect.forEach(Array.from({ length: processes }), () => Effect.forkChild(process))
+          const states = yield* Effect.forEach(all, (one) => Fiber.join(one))
+          yield* Deferred.succeed(done, undefined)
+          yield* Fiber.join(reading)
+          const entries = yield* entriesOf(journal, thread)
+          // Nothing stands but what was acknowledged, and all of that stands.
+          assert.deepStrictEqual(
+            entries.map((entry) => JSON.stringify(entry)),
+            entries.map((_, index) => appends.acknowledged.get(index + 1))
+          )
+          assert.strictEqual(appends.acknowledged.size, entries.length)
+          assert.deepStrictEqual(
+            Array.from(seen).filter((head) => !appends.heads.has(head)),
+            [],
+            "a reader saw a part of an append"
+          )
+          const results = entries.flatMap((entry) =>
+            entry._tag === "TaskCompleted" ? [entry.result] : entry._tag === "StepCommitted" ? entry.results : []
+          )
+          assert.strictEqual(factsOf(entries).committed.size, results.length, "a task is committed twice")
+          const alone = new Ledger()
+          const expected = yield* drive(build(plan, worldOf(alone)), `${thread} alone`, alone)
+          for (const state of states) assert.deepStrictEqual(state, expected)
+          lost += appends.lost
+        })
+      ).pipe(
+        // A run in which no one lost says nothing.
+        Effect.tap(() => Effect.sync(() => store.name === "memory" && assert.isAbove(lost, 0))),
+        Effect.provide(store.layer)
+      )
+    })
   })
 }

@@ -43,132 +43,121 @@ const foldOfEntries = (entries: ReadonlyArray<Entry>) => {
 
 for (const store of stores("selvage_law_fold_test")) {
   describe.skipIf(store.skip)(`Law 1 on ${store.name}: a state is the fold of its journal`, () => {
-    it.live(
-      "live, by definition, after a restart, from a snapshot, and from a fork, to the byte",
-      () =>
-        holds(
-          fc.tuple(scripts({ maxLength: 6 }), fc.boolean()),
-          store,
-          { memory: 25, other: 3 },
-          Effect.fnUntraced(function* ([script, snapshots], thread) {
-            const plain = yield* Journal.Journal
-            const journal = snapshots ? eager(plain).service : plain
-            const graph = scripted(script)
-            const { state } = yield* Effect.provideService(
-              Thread.run(graph, { thread, input: {} }),
-              Journal.Journal,
-              journal
-            )
-            const lived = bytesOf(state)
-            assert.strictEqual(bytesOf(foldOf(stepsOf(script))), lived, "the fold of what was written")
-            const entries = yield* entriesOf(plain, thread)
-            assert.strictEqual(bytesOf(foldOfEntries(entries)), lived, "the fold of what was journaled")
-            const again = yield* elsewhere(Thread.run(graph, { thread }))
-            assert.strictEqual(bytesOf(again.state), lived, "after a restart")
-            const stride = store.name === "memory" ? 1 : Math.ceil(entries.length / 6)
-            for (let at = 1; at <= entries.length; at += stride) {
-              const then = bytesOf(yield* Thread.state(graph, { thread, at }))
-              assert.strictEqual(then, bytesOf(foldOfEntries(entries.slice(0, at))), `as of ${at}`)
-              const fork = `${thread} from ${at}`
-              yield* Thread.fork(graph, { thread, at, as: fork })
-              assert.strictEqual(bytesOf(yield* Thread.state(graph, { thread: fork })), then, fork)
-              const ended = yield* elsewhere(Thread.run(graph, { thread: fork }))
-              assert.strictEqual(bytesOf(ended.state), lived, `${fork}, to its end`)
-            }
-          })
-        ).pipe(Effect.provide(store.layer)),
-      60_000
+    it.live("live, by definition, after a restart, from a snapshot, and from a fork, to the byte", () =>
+      holds(
+        fc.tuple(scripts({ maxLength: 6 }), fc.boolean()),
+        store,
+        { memory: 25, other: 3 },
+        Effect.fnUntraced(function* ([script, snapshots], thread) {
+          const plain = yield* Journal.Journal
+          const journal = snapshots ? eager(plain).service : plain
+          const graph = scripted(script)
+          const { state } = yield* Effect.provideService(
+            Thread.run(graph, { thread, input: {} }),
+            Journal.Journal,
+            journal
+          )
+          const lived = bytesOf(state)
+          assert.strictEqual(bytesOf(foldOf(stepsOf(script))), lived, "the fold of what was written")
+          const entries = yield* entriesOf(plain, thread)
+          assert.strictEqual(bytesOf(foldOfEntries(entries)), lived, "the fold of what was journaled")
+          const again = yield* elsewhere(Thread.run(graph, { thread }))
+          assert.strictEqual(bytesOf(again.state), lived, "after a restart")
+          const stride = store.name === "memory" ? 1 : Math.ceil(entries.length / 6)
+          for (let at = 1; at <= entries.length; at += stride) {
+            const then = bytesOf(yield* Thread.state(graph, { thread, at }))
+            assert.strictEqual(then, bytesOf(foldOfEntries(entries.slice(0, at))), `as of ${at}`)
+            const fork = `${thread} from ${at}`
+            yield* Thread.fork(graph, { thread, at, as: fork })
+            assert.strictEqual(bytesOf(yield* Thread.state(graph, { thread: fork })), then, fork)
+            const ended = yield* elsewhere(Thread.run(graph, { thread: fork }))
+            assert.strictEqual(bytesOf(ended.state), lived, `${fork}, to its end`)
+          }
+        })
+      ).pipe(Effect.provide(store.layer))
     )
 
-    it.live(
-      "from a snapshot of every step, when each run has a process of its own, and one that died before it",
-      () =>
-        holds(
-          fc.array(
-            fc.record({
-              script: scripts({ minLength: 1, maxLength: 4 }),
-              death: fc.record({
-                at: fc.integer({ min: 1, max: 12 }),
-                when: fc.constantFrom("before" as const, "after" as const)
-              })
-            }),
-            { minLength: 3, maxLength: 4 }
-          ),
-          store,
-          { memory: 12, other: 2 },
-          Effect.fnUntraced(function* (turns, thread) {
-            const { seen, service } = eager(yield* Journal.Journal)
-            const script = turns.flatMap((turn) => turn.script)
-            const talkless = script.map((updates) =>
-              updates.map((update): Written =>
-                Object.fromEntries(Object.entries(update).filter(([name]) => name !== "talk"))
-              )
+    it.live("from a snapshot of every step, when each run has a process of its own, and one that died before it", () =>
+      holds(
+        fc.array(
+          fc.record({
+            script: scripts({ minLength: 1, maxLength: 4 }),
+            death: fc.record({
+              at: fc.integer({ min: 1, max: 12 }),
+              when: fc.constantFrom("before" as const, "after" as const)
+            })
+          }),
+          { minLength: 3, maxLength: 4 }
+        ),
+        store,
+        { memory: 12, other: 2 },
+        Effect.fnUntraced(function* (turns, thread) {
+          const { seen, service } = eager(yield* Journal.Journal)
+          const script = turns.flatMap((turn) => turn.script)
+          const talkless = script.map((updates) =>
+            updates.map((update): Written =>
+              Object.fromEntries(Object.entries(update).filter(([name]) => name !== "talk"))
             )
-            let played = 0
-            for (const { death, script: turn } of turns) {
-              played += turn.length
-              const graph = scripted(talkless.slice(0, played))
-              const process = makeProcess()
-              const run = Thread.run(graph, { thread, run: `${played}`, input: {} })
-              // It may die on the way.
-              yield* live(
-                process,
-                Effect.provideService(elsewhere(run), Journal.Journal, mortal(service, process, death))
-              )
-              process.dead = true
-              const { state } = yield* Effect.provideService(elsewhere(run), Journal.Journal, service)
-              assert.strictEqual(bytesOf(state), bytesOf(foldOf(stepsOf(talkless.slice(0, played)))))
-              yield* Thread.run(graph, { thread: `${thread} calm`, run: `${played}`, input: {} })
-            }
-            // Tasks have the same names as where no one died: asks and keys are made of them.
-            const steps = (entries: ReadonlyArray<Entry>) =>
-              entries.flatMap((entry) =>
-                entry._tag === "StepCommitted" ? [`${entry.step} ${entry.tasks.join()}`] : []
-              )
-            assert.deepStrictEqual(
-              steps(yield* entriesOf(service, thread)),
-              steps(yield* entriesOf(service, `${thread} calm`))
+          )
+          let played = 0
+          for (const { death, script: turn } of turns) {
+            played += turn.length
+            const graph = scripted(talkless.slice(0, played))
+            const process = makeProcess()
+            const run = Thread.run(graph, { thread, run: `${played}`, input: {} })
+            // It may die on the way.
+            yield* live(
+              process,
+              Effect.provideService(elsewhere(run), Journal.Journal, mortal(service, process, death))
             )
-            const { head } = yield* service.info(thread)
-            // A thread that is shorter is read from its first entry.
-            const before = seen.snapshots
-            const state = yield* elsewhere(
-              Effect.provideService(Thread.state(scripted(talkless), { thread }), Journal.Journal, service)
-            )
-            assert.strictEqual(bytesOf(state), bytesOf(foldOf(stepsOf(talkless))))
-            if (head > 16) assert.isAbove(seen.snapshots, before, "the snapshot is used")
-          })
-        ).pipe(Effect.provide(store.layer)),
-      60_000
+            process.dead = true
+            const { state } = yield* Effect.provideService(elsewhere(run), Journal.Journal, service)
+            assert.strictEqual(bytesOf(state), bytesOf(foldOf(stepsOf(talkless.slice(0, played)))))
+            yield* Thread.run(graph, { thread: `${thread} calm`, run: `${played}`, input: {} })
+          }
+          // Tasks have the same names as where no one died: asks and keys are made of them.
+          const steps = (entries: ReadonlyArray<Entry>) =>
+            entries.flatMap((entry) => (entry._tag === "StepCommitted" ? [`${entry.step} ${entry.tasks.join()}`] : []))
+          assert.deepStrictEqual(
+            steps(yield* entriesOf(service, thread)),
+            steps(yield* entriesOf(service, `${thread} calm`))
+          )
+          const { head } = yield* service.info(thread)
+          // A thread that is shorter is read from its first entry.
+          const before = seen.snapshots
+          const state = yield* elsewhere(
+            Effect.provideService(Thread.state(scripted(talkless), { thread }), Journal.Journal, service)
+          )
+          assert.strictEqual(bytesOf(state), bytesOf(foldOf(stepsOf(talkless))))
+          if (head > 16) assert.isAbove(seen.snapshots, before, "the snapshot is used")
+        })
+      ).pipe(Effect.provide(store.layer))
     )
 
-    it.live(
-      "of generated graphs, and a fork at any entry comes to the same end",
-      () =>
-        holds(
-          plans({ stages: 2 }),
-          store,
-          { memory: 30, other: 3 },
-          Effect.fnUntraced(function* (plan, thread) {
-            const journal = yield* Journal.Journal
-            const ledger = new Ledger()
-            const graph = build(plan, worldOf(ledger))
-            const lived = JSON.stringify(yield* drive(graph, thread, ledger))
-            const { head } = yield* journal.info(thread)
-            assert.strictEqual(JSON.stringify(yield* Thread.state(graph, { thread })), lived)
-            assert.strictEqual(JSON.stringify((yield* elsewhere(Thread.run(graph, { thread }))).state), lived)
-            const stride = store.name === "memory" ? 1 : Math.ceil(head / 6)
-            for (let at = 1; at <= head; at += stride) {
-              const then = JSON.stringify(yield* Thread.state(graph, { thread, at }))
-              const fork = `${thread} from ${at}`
-              yield* Thread.fork(graph, { thread, at, as: fork })
-              assert.strictEqual(JSON.stringify(yield* Thread.state(graph, { thread: fork })), then, fork)
-              const ended = yield* elsewhere(drive(graph, fork, ledger))
-              assert.strictEqual(JSON.stringify(ended), lived, `${fork}, to its end`)
-            }
-          })
-        ).pipe(Effect.provide(store.layer)),
-      60_000
+    it.live("of generated graphs, and a fork at any entry comes to the same end", () =>
+      holds(
+        plans({ stages: 2 }),
+        store,
+        { memory: 30, other: 3 },
+        Effect.fnUntraced(function* (plan, thread) {
+          const journal = yield* Journal.Journal
+          const ledger = new Ledger()
+          const graph = build(plan, worldOf(ledger))
+          const lived = JSON.stringify(yield* drive(graph, thread, ledger))
+          const { head } = yield* journal.info(thread)
+          assert.strictEqual(JSON.stringify(yield* Thread.state(graph, { thread })), lived)
+          assert.strictEqual(JSON.stringify((yield* elsewhere(Thread.run(graph, { thread }))).state), lived)
+          const stride = store.name === "memory" ? 1 : Math.ceil(head / 6)
+          for (let at = 1; at <= head; at += stride) {
+            const then = JSON.stringify(yield* Thread.state(graph, { thread, at }))
+            const fork = `${thread} from ${at}`
+            yield* Thread.fork(graph, { thread, at, as: fork })
+            assert.strictEqual(JSON.stringify(yield* Thread.state(graph, { thread: fork })), then, fork)
+            const ended = yield* elsewhere(drive(graph, fork, ledger))
+            assert.strictEqual(JSON.stringify(ended), lived, `${fork}, to its end`)
+          }
+        })
+      ).pipe(Effect.provide(store.layer))
     )
 
     it.live(

@@ -78,25 +78,22 @@ for (const store of stores("selvage_law_never_twice_test")) {
   const memory = store.name === "memory"
 
   describe.skipIf(store.skip)(`Law 4 on ${store.name}: a call is never made twice in silence`, () => {
-    it.live(
-      "at whatever append the process dies, before or after it",
-      () =>
-        holds(
-          plans({ operations: ["call", "lookUp", "put", "call", "ask"], stages: 2, depth: 1 }),
-          store,
-          { memory: 12, other: 2 },
-          Effect.fnUntraced(function* (plan, thread) {
-            const calm = new Ledger()
-            const expected = JSON.stringify(yield* drive(build(plan, worldOf(calm)), `${thread} calm`, calm))
-            // Elsewhere an append costs more: some of them.
-            const stride = memory ? 1 : 4
-            for (const when of ["before", "after"] as const) {
-              let at = 1
-              while (yield* dieOnce(plan, `${thread} dies ${when} ${at}`, { at, when }, expected)) at += stride
-            }
-          })
-        ).pipe(Effect.provide(store.layer)),
-      60_000
+    it.live("at whatever append the process dies, before or after it", () =>
+      holds(
+        plans({ operations: ["call", "lookUp", "put", "call", "ask"], stages: 2, depth: 1 }),
+        store,
+        { memory: 12, other: 2 },
+        Effect.fnUntraced(function* (plan, thread) {
+          const calm = new Ledger()
+          const expected = JSON.stringify(yield* drive(build(plan, worldOf(calm)), `${thread} calm`, calm))
+          // Elsewhere an append costs more: some of them.
+          const stride = memory ? 1 : 4
+          for (const when of ["before", "after"] as const) {
+            let at = 1
+            while (yield* dieOnce(plan, `${thread} dies ${when} ${at}`, { at, when }, expected)) at += stride
+          }
+        })
+      ).pipe(Effect.provide(store.layer))
     )
   })
 }

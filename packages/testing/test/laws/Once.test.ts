@@ -50,62 +50,59 @@ for (const store of stores("selvage_law_once_test")) {
   const memory = store.name === "memory"
 
   describe.skipIf(store.skip)(`Law 3 on ${store.name}: what is committed is not run again`, () => {
-    it.live(
-      "whoever dies, and whatever fails beside it",
-      () =>
-        holds(
-          fc.tuple(plans({ policies: memory }), mishaps),
-          store,
-          { memory: 120, other: 8 },
-          Effect.fnUntraced(function* ([plan, mishaps], thread, seed) {
-            const random = chance(seed)
-            const journal = yield* Journal.Journal
-            const ledger = new Ledger()
-            const committed = new Set<string>()
-            const recorded = new Set<string>()
-            const violations: Array<string> = []
-            const noted = noting(journal, (entries) => {
-              const facts = factsOf(entries)
-              for (const place of facts.committed.keys()) committed.add(place)
-              for (const place of facts.recorded) recorded.add(place)
-            })
-            const left = [...mishaps]
-            while (true) {
-              const mishap = left.shift()
-              const process = makeProcess()
-              let tasks = 0
-              const world = worldOf(ledger, {
-                process,
-                enter: (place) =>
-                  Effect.gen(function* () {
-                    if (!process.dead && committed.has(place)) violations.push(`task ${place} runs again`)
-                    yield* Effect.sleep(random.below(5))
-                    // Again and again, so that a retry does not help.
-                    if (mishap?._tag === "Failure" && ++tasks >= mishap.at) return yield* new Transient({ of: place })
-                  }),
-                piece: (place) =>
-                  Effect.sync(() => {
-                    if (!process.dead && recorded.has(place)) violations.push(`the piece of ${place} is made again`)
-                  })
-              })
-              const death = mishap?._tag === "Death" ? mishap : undefined
-              const life = drive(build(plan, world), thread, ledger)
-              const exit = yield* live(
-                process,
-                Effect.provideService(life, Journal.Journal, mortal(noted, process, death))
-              )
-              process.dead = true
-              assert.deepStrictEqual(violations, [])
-              if (exit === undefined) continue
-              if (Exit.isSuccess(exit)) break
-              assert.instanceOf(Cause.squash(exit.cause), Transient)
-            }
-            // Each task of the finished thread ran, and stands once.
-            const facts = factsOf(yield* entriesOf(journal, thread))
-            assert.deepStrictEqual(Array.from(facts.committed.keys()).sort(), Array.from(committed).sort())
+    it.live("whoever dies, and whatever fails beside it", () =>
+      holds(
+        fc.tuple(plans({ policies: memory }), mishaps),
+        store,
+        { memory: 120, other: 8 },
+        Effect.fnUntraced(function* ([plan, mishaps], thread, seed) {
+          const random = chance(seed)
+          const journal = yield* Journal.Journal
+          const ledger = new Ledger()
+          const committed = new Set<string>()
+          const recorded = new Set<string>()
+          const violations: Array<string> = []
+          const noted = noting(journal, (entries) => {
+            const facts = factsOf(entries)
+            for (const place of facts.committed.keys()) committed.add(place)
+            for (const place of facts.recorded) recorded.add(place)
           })
-        ).pipe(Effect.provide(store.layer)),
-      60_000
+          const left = [...mishaps]
+          while (true) {
+            const mishap = left.shift()
+            const process = makeProcess()
+            let tasks = 0
+            const world = worldOf(ledger, {
+              process,
+              enter: (place) =>
+                Effect.gen(function* () {
+                  if (!process.dead && committed.has(place)) violations.push(`task ${place} runs again`)
+                  yield* Effect.sleep(random.below(5))
+                  // Again and again, so that a retry does not help.
+                  if (mishap?._tag === "Failure" && ++tasks >= mishap.at) return yield* new Transient({ of: place })
+                }),
+              piece: (place) =>
+                Effect.sync(() => {
+                  if (!process.dead && recorded.has(place)) violations.push(`the piece of ${place} is made again`)
+                })
+            })
+            const death = mishap?._tag === "Death" ? mishap : undefined
+            const life = drive(build(plan, world), thread, ledger)
+            const exit = yield* live(
+              process,
+              Effect.provideService(life, Journal.Journal, mortal(noted, process, death))
+            )
+            process.dead = true
+            assert.deepStrictEqual(violations, [])
+            if (exit === undefined) continue
+            if (Exit.isSuccess(exit)) break
+            assert.instanceOf(Cause.squash(exit.cause), Transient)
+          }
+          // Each task of the finished thread ran, and stands once.
+          const facts = factsOf(yield* entriesOf(journal, thread))
+          assert.deepStrictEqual(Array.from(facts.committed.keys()).sort(), Array.from(committed).sort())
+        })
+      ).pipe(Effect.provide(store.layer))
     )
   })
 }

@@ -33,31 +33,27 @@ for (const store of stores("selvage_law_order_test")) {
   const memory = store.name === "memory"
 
   describe.skipIf(store.skip)(`Law 6 on ${store.name}: results do not depend on who finishes first`, () => {
-    it.live(
-      "the same state and the same results, however long each task takes",
-      () => {
-        let orders = 0
-        return holds(
-          plans({ policies: memory }),
-          store,
-          { memory: 60, other: 5 },
-          Effect.fnUntraced(function* (plan, thread, seed) {
-            const first = yield* runWith(plan, `${thread} first`, seed)
-            assert.strictEqual(first.read, first.state)
-            for (let other = 1; other <= 3; other++) {
-              const again = yield* runWith(plan, `${thread} ${other}`, seed + other)
-              assert.strictEqual(again.state, first.state)
-              assert.deepStrictEqual(again.results, first.results)
-              if (again.order !== first.order) orders++
-            }
-          })
-        ).pipe(
-          // One order alone says nothing.
-          Effect.tap(() => Effect.sync(() => store.name === "memory" && assert.isAbove(orders, 0))),
-          Effect.provide(store.layer)
-        )
-      },
-      60_000
-    )
+    it.live("the same state and the same results, however long each task takes", () => {
+      let orders = 0
+      return holds(
+        plans({ policies: memory }),
+        store,
+        { memory: 60, other: 5 },
+        Effect.fnUntraced(function* (plan, thread, seed) {
+          const first = yield* runWith(plan, `${thread} first`, seed)
+          assert.strictEqual(first.read, first.state)
+          for (let other = 1; other <= 3; other++) {
+            const again = yield* runWith(plan, `${thread} ${other}`, seed + other)
+            assert.strictEqual(again.state, first.state)
+            assert.deepStrictEqual(again.results, first.results)
+            if (again.order !== first.order) orders++
+          }
+        })
+      ).pipe(
+        // One order alone says nothing.
+        Effect.tap(() => Effect.sync(() => store.name === "memory" && assert.isAbove(orders, 0))),
+        Effect.provide(store.layer)
+      )
+    })
   })
 }

@@ -30,95 +30,89 @@ for (const store of stores("selvage_law_tail_test")) {
   const memory = store.name === "memory"
 
   describe.skipIf(store.skip)(`Law 7 on ${store.name}: no gap and no duplicate`, () => {
-    it.live(
-      "for a listener that leaves the run and comes back, again and again",
-      () =>
-        holds(
-          fc.tuple(plans({ stages: 2 }), fc.array(fc.integer({ min: 1, max: 9 }), { maxLength: 10 })),
-          store,
-          { memory: 60, other: 5 },
-          Effect.fnUntraced(function* ([plan, visits], thread, seed) {
-            const random = chance(seed)
-            const ledger = new Ledger()
-            const graph = build(
-              plan,
-              worldOf(ledger, { enter: () => Effect.suspend(() => Effect.sleep(random.below(5))) })
-            )
-            const heard: Array<string> = []
-            let after = 0
-            for (let round = 0; round < rounds; round++) {
-              const taken = yield* listen(graph, thread, after, visits[round] ?? Number.POSITIVE_INFINITY)
-              for (const event of taken) {
-                if (event._tag !== "Journaled") continue
-                heard.push(lineOf(event))
-                after = event.seq
-              }
-              yield* answerAll(thread, ledger)
-              const { status } = yield* (yield* Journal.Journal).info(thread)
-              // Who has left does not hear the end.
-              if (status === "done" && round >= visits.length) break
+    it.live("for a listener that leaves the run and comes back, again and again", () =>
+      holds(
+        fc.tuple(plans({ stages: 2 }), fc.array(fc.integer({ min: 1, max: 9 }), { maxLength: 10 })),
+        store,
+        { memory: 60, other: 5 },
+        Effect.fnUntraced(function* ([plan, visits], thread, seed) {
+          const random = chance(seed)
+          const ledger = new Ledger()
+          const graph = build(
+            plan,
+            worldOf(ledger, { enter: () => Effect.suspend(() => Effect.sleep(random.below(5))) })
+          )
+          const heard: Array<string> = []
+          let after = 0
+          for (let round = 0; round < rounds; round++) {
+            const taken = yield* listen(graph, thread, after, visits[round] ?? Number.POSITIVE_INFINITY)
+            for (const event of taken) {
+              if (event._tag !== "Journaled") continue
+              heard.push(lineOf(event))
+              after = event.seq
             }
-            assert.deepStrictEqual(heard, yield* lines(thread))
-          })
-        ).pipe(Effect.provide(store.layer)),
-      60_000
+            yield* answerAll(thread, ledger)
+            const { status } = yield* (yield* Journal.Journal).info(thread)
+            // Who has left does not hear the end.
+            if (status === "done" && round >= visits.length) break
+          }
+          assert.deepStrictEqual(heard, yield* lines(thread))
+        })
+      ).pipe(Effect.provide(store.layer))
     )
 
-    it.live(
-      "after any entry, when the run is over and while it goes on",
-      () =>
-        holds(
-          fc.tuple(plans({ stages: 2, depth: 1 }), fc.array(fc.tuple(fc.nat(40), fc.nat(60)), { maxLength: 6 })),
-          store,
-          { memory: 40, other: 4 },
-          Effect.fnUntraced(function* ([plan, tails], thread, seed) {
-            const random = chance(seed)
-            const journal = yield* Journal.Journal
-            const ledger = new Ledger()
-            const slow = worldOf(ledger, { enter: () => Effect.suspend(() => Effect.sleep(random.below(10))) })
-            const graph = build(plan, slow)
-            const running = yield* Effect.forkChild(drive(graph, thread, ledger))
-            const ended = { head: Number.POSITIVE_INFINITY, is: false }
-            // They come when there is a thread to listen to, at any entry and at any time.
-            const tailed = yield* Effect.forEach(tails, ([after, at]) =>
-              Effect.forkChild(
-                Effect.gen(function* () {
-                  yield* Effect.sleep(at)
-                  while ((yield* Effect.exit(journal.info(thread)))._tag === "Failure") yield* Effect.sleep(1)
-                  const heard: Array<string> = []
-                  yield* Thread.events({ thread, after, follow: true }).pipe(
-                    Stream.runForEachWhile((event) =>
-                      Effect.sync(() => {
-                        heard.push(lineOf(event))
-                        return event.entry._tag !== "RunFinished" || event.entry.outcome !== "done"
-                      })
-                    ),
-                    // Nothing comes after the end; and what came must be heard soon.
-                    Effect.raceFirst(silence(ended, after))
-                  )
-                  assert.deepStrictEqual(heard, yield* lines(thread, after), `a tail after ${after}`)
-                })
-              )
+    it.live("after any entry, when the run is over and while it goes on", () =>
+      holds(
+        fc.tuple(plans({ stages: 2, depth: 1 }), fc.array(fc.tuple(fc.nat(40), fc.nat(60)), { maxLength: 6 })),
+        store,
+        { memory: 40, other: 4 },
+        Effect.fnUntraced(function* ([plan, tails], thread, seed) {
+          const random = chance(seed)
+          const journal = yield* Journal.Journal
+          const ledger = new Ledger()
+          const slow = worldOf(ledger, { enter: () => Effect.suspend(() => Effect.sleep(random.below(10))) })
+          const graph = build(plan, slow)
+          const running = yield* Effect.forkChild(drive(graph, thread, ledger))
+          const ended = { head: Number.POSITIVE_INFINITY, is: false }
+          // They come when there is a thread to listen to, at any entry and at any time.
+          const tailed = yield* Effect.forEach(tails, ([after, at]) =>
+            Effect.forkChild(
+              Effect.gen(function* () {
+                yield* Effect.sleep(at)
+                while ((yield* Effect.exit(journal.info(thread)))._tag === "Failure") yield* Effect.sleep(1)
+                const heard: Array<string> = []
+                yield* Thread.events({ thread, after, follow: true }).pipe(
+                  Stream.runForEachWhile((event) =>
+                    Effect.sync(() => {
+                      heard.push(lineOf(event))
+                      return event.entry._tag !== "RunFinished" || event.entry.outcome !== "done"
+                    })
+                  ),
+                  // Nothing comes after the end; and what came must be heard soon.
+                  Effect.raceFirst(silence(ended, after))
+                )
+                assert.deepStrictEqual(heard, yield* lines(thread, after), `a tail after ${after}`)
+              })
             )
-            yield* Fiber.join(running)
-            const { head } = yield* journal.info(thread)
-            Object.assign(ended, { head, is: true })
-            yield* Effect.forEach(tailed, (tail) => Fiber.join(tail), { discard: true })
-            const stride = memory ? 1 : 3
-            for (let after = 0; after <= head; after += stride) {
-              const rest = yield* lines(thread, after)
-              const events = yield* Stream.runCollect(Thread.events({ thread, after }))
-              assert.deepStrictEqual(events.map(lineOf), rest, `events after ${after}`)
-              const streamed = yield* listen(graph, thread, after, Number.POSITIVE_INFINITY)
-              assert.deepStrictEqual(
-                streamed.flatMap((event) => (event._tag === "Journaled" ? [lineOf(event)] : [])),
-                rest,
-                `a stream after ${after}`
-              )
-            }
-          })
-        ).pipe(Effect.provide(store.layer)),
-      60_000
+          )
+          yield* Fiber.join(running)
+          const { head } = yield* journal.info(thread)
+          Object.assign(ended, { head, is: true })
+          yield* Effect.forEach(tailed, (tail) => Fiber.join(tail), { discard: true })
+          const stride = memory ? 1 : 3
+          for (let after = 0; after <= head; after += stride) {
+            const rest = yield* lines(thread, after)
+            const events = yield* Stream.runCollect(Thread.events({ thread, after }))
+            assert.deepStrictEqual(events.map(lineOf), rest, `events after ${after}`)
+            const streamed = yield* listen(graph, thread, after, Number.POSITIVE_INFINITY)
+            assert.deepStrictEqual(
+              streamed.flatMap((event) => (event._tag === "Journaled" ? [lineOf(event)] : [])),
+              rest,
+              `a stream after ${after}`
+            )
+          }
+        })
+      ).pipe(Effect.provide(store.layer))
     )
 
     /** Ends when nothing more can be heard after an entry, or when what could be was not heard for long. */

@@ -17,6 +17,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { postgresClient, postgresOptions, postgresSchema, reachable } from "../../../sqlite/test/stores.ts"
 import { answerTo, type Generated, Question, type Transient, type World } from "../../src/internal/simulation/plan.ts"
+import { runs } from "../measures.ts"
 import { chance, makeTime, numberOf } from "../../src/internal/simulation/seeded.ts"
 
 export type Service = Journal.Journal["Service"]
@@ -47,9 +48,6 @@ export const stores = (schema: string, snapshots?: SnapshotPolicy): ReadonlyArra
     { name: "PostgreSQL", layer: Layer.orDie(postgres), skip: !reachable }
   ]
 }
-
-// To look longer: SELVAGE_LAW_RUNS=20 checks twenty times as many.
-const factor = Number(process.env.SELVAGE_LAW_RUNS ?? 1)
 
 /** A clock that moves on with each turn of the event loop, so that a file or a server has its turn as well. */
 const turningClock = (): Clock.Clock => {
@@ -95,7 +93,7 @@ const turningClock = (): Clock.Clock => {
 export const holds = <A>(
   arbitrary: fc.Arbitrary<A>,
   store: Store,
-  runs: { readonly memory: number; readonly other: number },
+  often: { readonly memory: number; readonly other: number },
   property: (value: A, thread: string, seed: number) => Effect.Effect<void, unknown, Journal.Journal>
 ): Effect.Effect<void, never, Journal.Journal> =>
   Effect.flatMap(Journal.Journal, (journal) => {
@@ -110,7 +108,7 @@ export const holds = <A>(
       return Effect.runPromise(checked, { scheduler })
     })
     return Effect.promise(() =>
-      fc.assert(drawn, { numRuns: (store.name === "memory" ? runs.memory : runs.other) * factor })
+      fc.assert(drawn, { numRuns: runs(store.name === "memory" ? often.memory : often.other) })
     )
   })
 

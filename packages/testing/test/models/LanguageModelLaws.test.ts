@@ -13,7 +13,7 @@ import { aimockCannot, aimockKeeps, overAimock, overHttp, overScript, scriptCann
 import { type Answer, anthropic, responses, type Said, type Wire, wires } from "./wires.ts"
 
 const keeps = (name: string, stage: Layer.Layer<LanguageModelLaws.Stage>, cannot: LanguageModelLaws.Cannot) =>
-  describe(`Model laws on ${name}`, { timeout: 20_000 }, () => {
+  describe(`Model laws on ${name}`, () => {
     for (const { check, excluded, name } of LanguageModelLaws.all(cannot)) {
       const shown = excluded === undefined ? name : `${name} (${excluded})`
       it.effect.skipIf(excluded !== undefined)(shown, () => Effect.provide(check, stage))

@@ -22,6 +22,8 @@ export interface Fault {
   readonly asks?: Question | undefined
   /** Where the request goes, if not to the server. */
   readonly url?: string | undefined
+  /** Whether the server is silent, so that the client's own limit ends the call. */
+  readonly silent?: boolean | undefined
   readonly serve: (wire: Wire, response: ServerResponse, streaming: boolean) => void
   /** What both a call and a stream end in, unless the stream has an outcome of its own. */
   readonly call: Outcome
@@ -78,9 +80,15 @@ export const faults: ReadonlyArray<Fault> = [
     serve: status(503, { "retry-after": "3" }),
     call: retry("RateLimitError", 3000)
   },
-  { name: "no headers within the client's timeout", serve: () => undefined, call: retry("NetworkError") },
+  {
+    name: "no headers within the client's timeout",
+    silent: true,
+    serve: () => undefined,
+    call: retry("NetworkError")
+  },
   {
     name: "silence in the middle, longer than the client's timeout",
+    silent: true,
     serve: (wire, response, streaming) => perform(wire, { _tag: "Stall", text }, response, streaming),
     call: retry("NetworkError"),
     partial: true
