@@ -7,6 +7,7 @@ import { spawn } from "node:child_process"
 import { join } from "node:path"
 import { connect, emptyPlace, redisClient, stores } from "./budgetStores.ts"
 import { runs } from "../../testing/test/measures.ts"
+import { spend, type Spending } from "./fixtures/spending.ts"
 
 const { BudgetStore: Store, never, zero } = BudgetStore
 
@@ -339,11 +340,11 @@ for (const { layer: store, name, skip } of stores("budget_store")) {
   })
 }
 
-const spender = (...parameters: ReadonlyArray<string | number>) =>
+const spender = (spending: Spending) =>
   Effect.callback<{ readonly granted: number; readonly signal: string | null }, Error>((resume) => {
     const child = spawn(
       process.execPath,
-      [join(import.meta.dirname, "fixtures/spender.ts"), ...parameters.map(String)],
+      [join(import.meta.dirname, "fixtures/spender.ts"), JSON.stringify(spending)],
       { stdio: ["ignore", "pipe", "inherit"] }
     )
     let out = ""
@@ -364,18 +365,17 @@ for (const { name, skip } of stores("budget_processes").filter(({ name }) => nam
           ),
           ([[before], [after]]) => ({ before, after })
         ).pipe(Effect.provide(connect(name, place)))
-        const dead = yield* spender(name, place, "dead", 30, 0, "dies")
+        const many = { store: name, place, callers: 200, now: 0, settles: true }
+        const dead = yield* spender({ ...many, name: "dead", callers: 30, settles: false })
         assert.strictEqual(dead.signal, "SIGKILL")
-        const both = yield* Effect.all(
-          [spender(name, place, "a", 200, 0, "live"), spender(name, place, "b", 200, 0, "live")],
-          { concurrency: 2 }
-        )
-        assert.strictEqual(both[0].granted + both[1].granted, 70)
+        const [other, own] = yield* Effect.all([spender({ ...many, name: "a" }), spend({ ...many, name: "b" })], {
+          concurrency: 2
+        })
+        assert.strictEqual(other.granted + own, 70)
         const { after, before } = yield* left
         assert.deepStrictEqual(before, { spent: tokens(700), reserved: tokens(300), holds: 30 })
         assert.deepStrictEqual(after, { spent: tokens(700), reserved: zero, holds: 0 })
-        const later = yield* spender(name, place, "c", 200, 60_000, "live")
-        assert.strictEqual(later.granted, 30)
+        assert.strictEqual(yield* spend({ ...many, name: "c", now: 60_000 }), 30)
       }).pipe(Effect.scoped)
     )
   })

@@ -31,7 +31,7 @@ const clean = Effect.gen(function* () {
 
 const reachable = await Effect.runPromise(
   clean.pipe(
-    Effect.timeout("3 seconds"),
+    Effect.timeout("10 seconds"),
     Effect.as(true),
     Effect.catchCause(() => Effect.succeed(false))
   )

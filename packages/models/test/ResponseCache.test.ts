@@ -624,7 +624,7 @@ const redisClient = NodeRedis.layer({ url: redisUrl })
 const redisStands = await Effect.runPromise(
   Effect.flatMap(Redis.Redis, (client) => client.send("PING")).pipe(
     Effect.provide(redisClient),
-    Effect.timeout("3 seconds"),
+    Effect.timeout("10 seconds"),
     Effect.as(true),
     Effect.catchCause(() => Effect.succeed(false))
   )

@@ -10,7 +10,10 @@ import * as Redis from "effect/persistence/Redis"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import { SqlClient } from "effect/sql/SqlClient"
-import { BudgetStore, BudgetStoreRedis, BudgetStoreSql } from "../src/index.ts"
+// Not all of the package: the processes of the tests load this as well.
+import * as BudgetStore from "../src/BudgetStore.ts"
+import * as BudgetStoreRedis from "../src/BudgetStoreRedis.ts"
+import * as BudgetStoreSql from "../src/BudgetStoreSql.ts"
 
 const postgresUrl = process.env.SELVAGE_TEST_POSTGRES_URL ?? "postgres://postgres@127.0.0.1:5432/test"
 const redisUrl = process.env.SELVAGE_TEST_REDIS_URL ?? "redis://127.0.0.1:6379"
@@ -64,7 +67,7 @@ const emptyStore = (name: string, unique: string): Layer.Layer<BudgetStore.Budge
 const reached = (attempt: Effect.Effect<unknown, unknown>): Promise<boolean> =>
   Effect.runPromise(
     attempt.pipe(
-      Effect.timeout("3 seconds"),
+      Effect.timeout("10 seconds"),
       Effect.as(true),
       Effect.catchCause(() => Effect.succeed(false))
     )
@@ -83,7 +86,7 @@ const hasPostgres = await stands(
   "PostgreSQL",
   postgresUrl,
   Effect.flatMap(SqlClient, (sql) => sql`SELECT 1`).pipe(
-    Effect.provide(PgClient.layer({ url: Redacted.make(postgresUrl), connectTimeout: "2 seconds" }))
+    Effect.provide(PgClient.layer({ url: Redacted.make(postgresUrl), connectTimeout: "10 seconds" }))
   )
 )
 

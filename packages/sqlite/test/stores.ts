@@ -40,7 +40,7 @@ const postgres = (schema: string) =>
 
 export const reachable = await Effect.runPromise(
   Effect.flatMap(SqlClient, (sql) => sql`SELECT 1`).pipe(
-    Effect.provide(PgClient.layer({ url: Redacted.make(url), connectTimeout: "2 seconds" })),
+    Effect.provide(PgClient.layer({ url: Redacted.make(url), connectTimeout: "10 seconds" })),
     Effect.as(true),
     Effect.catchCause(() => Effect.succeed(false))
   )
