@@ -1,4 +1,5 @@
 // How much, how long, how patiently: what keeps tests cheap, and right on a machine that is busy (docs/testing.md).
+import { assert } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -8,13 +9,30 @@ const factor = Number(process.env["SELVAGE_TEST_RUNS"] ?? 1)
 /** How many generated cases to look at: so many by default, more with SELVAGE_TEST_RUNS (`pnpm test:long`). */
 export const runs = (byDefault: number): number => Math.max(1, Math.round(byDefault * factor))
 
-/** The time of the processor that this thread spends on an effect, in milliseconds: what others do does not count. */
+/**
+ * The time of the processor that this thread spends on an effect, in milliseconds: what others do does not count. It is
+ * told in ticks of some milliseconds: measure what takes fifty at least, or repeat it.
+ */
 export const cpuMillis = <E, R>(effect: Effect.Effect<unknown, E, R>): Effect.Effect<number, E, R> =>
   Effect.gen(function* () {
     const before = process.threadCpuUsage()
     yield* effect
     const { system, user } = process.threadCpuUsage(before)
     return (user + system) / 1000
+  })
+
+/**
+ * Asserts that a cost is in proportion to the size: eight pieces of work cost about what one of eight times the size costs.
+ * Where the cost is the square of the size, the large one costs eight times as much.
+ */
+export const assertInProportion = <E, R>(
+  small: (index: number) => Effect.Effect<unknown, E, R>,
+  large: Effect.Effect<unknown, E, R>
+): Effect.Effect<void, E, R> =>
+  Effect.gen(function* () {
+    const eight = yield* cpuMillis(Effect.forEach([1, 2, 3, 4, 5, 6, 7, 8], small, { discard: true }))
+    const one = yield* cpuMillis(large)
+    assert.isAtMost(one, 4 * Math.max(eight, 25), `eight small ones: ${eight} ms, a large one: ${one} ms`)
   })
 
 /**
