@@ -47,7 +47,7 @@ for (const store of stores("selvage_law_fold_test")) {
       holds(
         fc.tuple(scripts({ maxLength: 6 }), fc.boolean()),
         store,
-        { memory: 25, other: 3 },
+        { memory: 12, other: 3 },
         Effect.fnUntraced(function* ([script, snapshots], thread) {
           const plain = yield* Journal.Journal
           const journal = snapshots ? eager(plain).service : plain
@@ -138,7 +138,7 @@ for (const store of stores("selvage_law_fold_test")) {
       holds(
         plans({ stages: 2 }),
         store,
-        { memory: 30, other: 3 },
+        { memory: 12, other: 3 },
         Effect.fnUntraced(function* (plan, thread) {
           const journal = yield* Journal.Journal
           const ledger = new Ledger()
