@@ -1,7 +1,7 @@
 /**
  * Checks what would be published: packs every package as pnpm publishes it, lints the tarball (publint, attw), looks at
  * what is in it, and installs all of them, with no workspace near, into a consumer that imports every public entry with
- * plain Node and type checks against the declarations.
+ * plain Node and type checks against the declarations; and then as users do ({@link asUsers}).
  *
  * Run after a build: `pnpm packages`.
  */
@@ -10,6 +10,7 @@ import { mkdir, mkdtemp, readdir, readFile, realpath, rm, symlink, writeFile } f
 import { tmpdir } from "node:os"
 import { dirname, join, relative } from "node:path"
 import { promisify } from "node:util"
+import { asUsers } from "./packages/users.ts"
 
 const root = join(import.meta.dirname, "..")
 const run = promisify(execFile)
@@ -28,6 +29,7 @@ interface Package {
   readonly source: string
   /** Where its tarball is unpacked. */
   readonly unpacked: string
+  readonly tarball: string
   readonly findings: Array<string>
 }
 
@@ -83,7 +85,7 @@ const pack = async (name: string, place: string): Promise<Package> => {
   const tarball = join(tarballs, (await readdir(tarballs))[0] ?? "")
   await run("tar", ["-xzf", tarball, "-C", unpacked, "--strip-components=1"])
   const manifest = JSON.parse(await readFile(join(unpacked, "package.json"), "utf8")) as Manifest
-  const self: Package = { manifest, source, unpacked, findings: [] }
+  const self: Package = { manifest, source, unpacked, tarball, findings: [] }
   const [publint, attw] = await Promise.all([
     complaint(bin("publint"), ["--strict", tarball], source),
     complaint(bin("attw"), ["--profile", "esm-only", "--no-emoji", tarball], source)
@@ -178,8 +180,12 @@ try {
     console.log(findings.length === 0 ? `${manifest.name}: ok` : `${manifest.name}:`)
     for (const finding of findings) console.log(`  ${finding.replaceAll("\n", "\n  ")}`)
   }
-  const findings = await consume(packages, join(place, "consumer"))
-  for (const finding of findings) console.log(`consumer: ${finding}`)
+  const findings = (await consume(packages, join(place, "consumer"))).map((finding) => `consumer: ${finding}`)
+  const packed = await Promise.all(
+    packages.map(async (self) => ({ name: self.manifest.name, tarball: self.tarball, entries: await entries(self) }))
+  )
+  findings.push(...(await asUsers(packed, join(place, "users"))))
+  for (const finding of findings) console.log(finding)
   if (findings.length > 0 || packages.some((self) => self.findings.length > 0)) process.exitCode = 1
 } finally {
   await rm(place, { recursive: true, force: true })
