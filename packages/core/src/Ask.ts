@@ -23,6 +23,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { AskExpired, NodeContractViolated } from "./Errors.ts"
+import * as Bound from "./Bound.ts"
 import * as Node from "./Node.ts"
 import * as Task from "./Task.ts"
 
@@ -100,8 +101,12 @@ export const ask = Effect.fnUntraced(function* <Name extends string, Question, A
 ): Effect.fn.Return<Answer, E | Task.Suspended | Task.JournalFailure | NodeContractViolated> {
   const task = yield* Task.Current
   if (task === undefined) return yield* new Task.Suspended({ asks: [self.name] })
-  const violated = (part: string) => (error: Schema.SchemaError) =>
-    new NodeContractViolated({ node: task.node, part: `${part} of ask "${self.name}"`, issue: error.message })
+  const violated =
+    (part: string) =>
+    ({ message }: { readonly message: string }) =>
+      new NodeContractViolated({ node: task.node, part: `${part} of ask "${self.name}"`, issue: message })
+  const beyond = Bound.issueOf(question)
+  if (beyond !== undefined) return yield* violated("the question")({ message: beyond })
   const reply = yield* task.ask({
     name: self.name,
     kind: self.kind,

@@ -32,6 +32,7 @@ import * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import * as Bound from "./Bound.ts"
 import { Entry, type GraphShape, type Posted, type Sequenced, type Values } from "./Entry.ts"
 import {
   type EntryNotFound,
@@ -269,6 +270,8 @@ export const importThread = <E, R>(
     const next = Effect.fnUntraced(function* (text: string) {
       line++
       if (text.trim() === "") return
+      const beyond = Bound.textIssue(text)
+      if (beyond !== undefined) return yield* new ImportInvalid({ line, issue: beyond })
       if (header === undefined) {
         header = yield* decodeHeader(text)
         return

@@ -29,6 +29,7 @@ import * as Queue from "effect/Queue"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as Bound from "./Bound.ts"
 import type { Ask, OpenAsk } from "./Ask.ts"
 import type { Entry, Sequenced } from "./Entry.ts"
 import {
@@ -302,6 +303,8 @@ export const answer = <Name extends string, Question, Answer>(
       new AskNotOpen({ thread, ask: options.ask ?? ask.name, open: Array.from(log.asks.keys()) })
     const asked = candidates[0]
     if (asked === undefined || candidates.length > 1) return yield* notOpen(log)
+    const beyond = Bound.issueOf(options.value)
+    if (beyond !== undefined) return yield* new AnswerInvalid({ ask: asked.ask, issue: beyond })
     const value = yield* Effect.mapError(
       Schema.encodeEffect(ask.answer)(options.value),
       (error) => new AnswerInvalid({ ask: asked.ask, issue: error.message })

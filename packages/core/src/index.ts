@@ -6,6 +6,7 @@
  * @since 0.1.0
  */
 export * as Ask from "./Ask.ts"
+export * as Bound from "./Bound.ts"
 export * as Channel from "./Channel.ts"
 export * as Durable from "./Durable.ts"
 export * as Edge from "./Edge.ts"

@@ -1,3 +1,4 @@
+import * as Bound from "@selvage/core/Bound"
 import * as Event from "@selvage/core/Event"
 import * as Limit from "@selvage/core/Limit"
 import * as Task from "@selvage/core/Task"
@@ -124,8 +125,19 @@ export const modelTurn = <R>(options: TurnOptions<R>, state: TurnState) =>
   )
 
 /** A part as it is kept: what a model makes up is bounded before it is journaled. */
-const kept = (registry: Registry.Registry, part: Response.AnyPart): Response.AnyPart =>
-  part.type === "tool-call" && !part.providerExecuted ? Dispatcher.withinBounds(registry, part) : part
+const kept = (registry: Registry.Registry, part: Response.AnyPart): Response.AnyPart => {
+  if (part.type === "tool-call" && !part.providerExecuted) return Dispatcher.withinBounds(registry, part)
+  // What a provider ran itself is only kept.
+  if (part.type === "tool-call") {
+    const beyond = Bound.issueOf(part.params)
+    return beyond === undefined ? part : { ...part, params: leftOut(beyond) }
+  }
+  if (part.type !== "tool-result") return part
+  const beyond = Bound.issueOf(part.encodedResult)
+  return beyond === undefined ? part : { ...part, result: leftOut(beyond), encodedResult: leftOut(beyond) }
+}
+
+const leftOut = (issue: string) => `It was left out: ${issue}.`
 
 /** A model that was asked again in mid-stream (`ModelPolicy` of `@selvage/models`) says so: what came before is void. */
 const isRestart = (part: Response.AnyPart): boolean =>

@@ -3,6 +3,7 @@ import type * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import * as Bound from "../Bound.ts"
 import * as Channel from "../Channel.ts"
 import { type Each, type FanOut, fanOut, type Route } from "../Edge.ts"
 import type { GraphShape, Values } from "../Entry.ts"
@@ -288,6 +289,20 @@ const zeroed = (json: unknown): unknown => {
   return copy ?? json
 }
 
+/** A value as JSON, within its bounds. */
+const encodeValue = ({ encode, plain }: CompiledChannel, value: unknown): Result.Result<unknown, string> => {
+  let exit: ReturnType<JsonCodec["encode"]>
+  try {
+    exit = encode(value)
+  } catch (error) {
+    return Result.fail(`it could not be encoded: ${error instanceof Error ? error.message : String(error)}`)
+  }
+  if (Exit.isFailure(exit)) return Result.fail(issueOf(exit))
+  // What is no plain object is looked into as the JSON that it is.
+  const beyond = plain ? undefined : Bound.issueOf(exit.value)
+  return beyond === undefined ? Result.succeed(exit.value) : Result.fail(beyond)
+}
+
 /** Checks an update against the channels; encodes it when `journaled`. Pure. */
 export const encodeUpdate = (
   graph: Compiled,
@@ -310,12 +325,14 @@ export const encodeUpdate = (
         `the state has no such channel, only ${Object.keys(graph.channels).join(", ")}`
       )
     }
+    const beyond = Bound.issueOf(value)
+    if (beyond !== undefined) return violation(node, `channel "${name}"`, beyond)
     // What is folded is what a restart would read, so that a run and its replay are the same.
-    const encoded = journaled ? channel.encode(value) : undefined
-    if (encoded !== undefined && Exit.isFailure(encoded)) {
-      return violation(node, `channel "${name}"`, issueOf(encoded))
+    const encoded = journaled ? encodeValue(channel, value) : undefined
+    if (encoded !== undefined && Result.isFailure(encoded)) {
+      return violation(node, `channel "${name}"`, encoded.failure)
     }
-    const kept = encoded === undefined ? undefined : zeroed(encoded.value)
+    const kept = encoded === undefined ? undefined : zeroed(encoded.success)
     const exit = kept === undefined ? channel.check(value) : channel.plain ? Exit.succeed(kept) : channel.decode(kept)
     if (Exit.isFailure(exit)) return violation(node, `channel "${name}"`, issueOf(exit))
     if (kept !== undefined) json[name] = kept

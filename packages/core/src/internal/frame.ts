@@ -3,6 +3,7 @@ import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import type * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
+import * as Bound from "../Bound.ts"
 import type { Entry, Posted, TaskResult, Values } from "../Entry.ts"
 import {
   type ConcurrentUpdate,
@@ -226,10 +227,24 @@ export const toFinished = (graph: Compiled, { failure, node, task }: Omit<TaskRe
   return { task, node, failure: { tag: failure.tag, error } }
 }
 
+// What is kept of a message in the journal, in characters.
+const maxMessage = 10_000
+
+/** What an error says, as it is journaled. */
+export const messageOf = (error: unknown): string => {
+  try {
+    const message = error instanceof Error ? error.message : String(error)
+    return message.length <= maxMessage ? message : `${message.slice(0, maxMessage)}…`
+  } catch {
+    return "it cannot say what it is"
+  }
+}
+
 // A node that takes the error has a schema for it; any other error route only needs to be told apart in the journal.
 export const encodeError = (graph: Compiled, tag: string, error: unknown): Schema.Json => {
-  const encoded = graph.nodes[graph.onError[tag] ?? ""]?.errorCodec?.encode(error)
-  return encoded !== undefined && Exit.isSuccess(encoded)
+  const encoded =
+    Bound.issueOf(error) === undefined ? graph.nodes[graph.onError[tag] ?? ""]?.errorCodec?.encode(error) : undefined
+  return encoded !== undefined && Exit.isSuccess(encoded) && Bound.issueOf(encoded.value) === undefined
     ? (encoded.value as Schema.Json)
-    : { _tag: tag, message: error instanceof Error ? error.message : String(error) }
+    : { _tag: tag, message: messageOf(error) }
 }

@@ -16,6 +16,7 @@ import * as Task from "../Task.ts"
 import { type Compiled, decodeUpdate, encodeUpdate, type Record_ } from "./compile.ts"
 import {
   encodeError,
+  messageOf,
   type Frame,
   restore,
   type Run,
@@ -343,7 +344,7 @@ const journalEnds = (frame: Frame, journal: RunJournal, ends: ReadonlyArray<Task
 /** What is kept of an error in the journal. */
 export const describe = (error: unknown) => ({
   tag: tagOf(error) ?? "Defect",
-  message: error instanceof Error ? error.message : String(error)
+  message: messageOf(error)
 })
 
 /** Whether it is the failure of this thread's journal, and not of another thread that a node runs. */

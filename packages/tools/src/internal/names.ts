@@ -1,4 +1,5 @@
 // Names of tools and ids of calls are a model's text: bounded where they enter, and told apart where they are equal.
+import * as Bound from "@selvage/core/Bound"
 import * as Hash from "effect/Hash"
 
 /** The most characters of a tool's name that a model made up: as many as every provider takes back. */
@@ -57,6 +58,8 @@ export const within = <Call extends Bounded>(call: Call, isKnown: (name: string)
 
 // A text in place of arguments is no arguments: the dispatcher tells the model so.
 const paramsWithin = (params: unknown): unknown => {
+  const beyond = typeof params === "string" ? undefined : Bound.issueOf(params)
+  if (beyond !== undefined) return `The arguments were left out: ${beyond}.`
   try {
     const length = typeof params === "string" ? params.length : (JSON.stringify(params)?.length ?? 0)
     return length <= maxArguments

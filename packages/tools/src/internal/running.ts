@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import * as Bound from "@selvage/core/Bound"
 import type * as Policy from "@selvage/core/Policy"
 import * as ToolCall from "../ToolCall.ts"
 
@@ -102,6 +103,11 @@ export const run = (definition: Definition): Running => {
   }
 }
 
+const bounded = (value: unknown) => {
+  const message = Bound.issueOf(value)
+  return message === undefined ? Effect.void : Effect.fail({ message })
+}
+
 const runTool = (definition: Definition, tool: Tool.Any, handler: Tool.Handler<string>): RunningTool => {
   // A call sees what it is made in (the task, the call) before what the layer was built in, as effect/ai does it.
   const built = Context.merge(definition.context, handler.context)
@@ -119,7 +125,7 @@ const runTool = (definition: Definition, tool: Tool.Any, handler: Tool.Handler<s
   const encodeSuccess = Schema.encodeUnknownEffect(Schema.toCodecJson(tool.successSchema))
   const encodeFailure = Schema.encodeUnknownEffect(Schema.toCodecJson(tool.failureSchema))
   const output = (value: unknown): Effect.Effect<Output, ResultInvalid> =>
-    Effect.matchEffect(within(encodeSuccess(value)), {
+    Effect.matchEffect(Effect.andThen(bounded(value), Effect.tap(within(encodeSuccess(value)), bounded)), {
       onFailure: (error) => Effect.fail(new ResultInvalid(error.message)),
       onSuccess: (json) => Effect.sync(() => ({ result: json ?? null, modelOutput: tool.toModelOutput?.(value) }))
     })
@@ -157,7 +163,10 @@ const runTool = (definition: Definition, tool: Tool.Any, handler: Tool.Handler<s
       ),
     encodeFailure: (failure) =>
       within(
-        Effect.map(Effect.option(encodeFailure(failure)), (json) => (Option.isSome(json) ? (json.value ?? null) : null))
+        Effect.map(
+          Effect.option(Effect.andThen(bounded(failure), Effect.tap(encodeFailure(failure), bounded))),
+          (json) => (Option.isSome(json) ? (json.value ?? null) : null)
+        )
       ),
     reconcile:
       reconcile === undefined

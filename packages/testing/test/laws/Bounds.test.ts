@@ -1,0 +1,155 @@
+// Whatever a model, a tool or a caller says, however deep and however large: it ends in a typed outcome, and the thread goes on.
+import { Ask, Bound, Channel, Durable, Errors, Graph, Journal, Thread } from "@selvage/core"
+import { assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import { stores } from "./worlds.ts"
+
+const nested = (depth: number): Schema.Json => {
+  let value: Schema.Json = 1
+  for (let level = 0; level < depth; level++) value = level % 2 === 0 ? [value] : { a: value }
+  return value
+}
+const cyclic: Array<unknown> = []
+cyclic.push(cyclic)
+const throwing = Object.defineProperty({}, "secret", {
+  enumerable: true,
+  get: () => {
+    throw new Error("no")
+  }
+})
+
+/** What is refused, and what is not. */
+const refused: Readonly<Record<string, unknown>> = {
+  "one level too deep": nested(Bound.maxDepth + 1),
+  "very deep": nested(100_000),
+  "in itself": cyclic,
+  "a getter that throws": throwing,
+  "too long": "x".repeat(5_000_000),
+  "a bigint": { n: 1n }
+}
+const taken: Readonly<Record<string, Schema.Json>> = {
+  "as deep as may be": nested(Bound.maxDepth),
+  "with the key __proto__": JSON.parse('{"__proto__":{"admin":true},"constructor":1}') as Schema.Json,
+  "with half of a surrogate pair": { "\ud800": "\udc00" },
+  "of a megabyte": "x".repeat(1_000_000)
+}
+
+const Say = Graph.make("say", {
+  state: { said: Channel.last(Schema.Json), echo: Channel.last(Schema.Json, { initial: null }) },
+  nodes: { echo: ({ said }) => Effect.succeed({ echo: said }) },
+  edges: { start: "echo", echo: "end" }
+})
+const Question = Ask.make("q", { question: Schema.Json, answer: Schema.Json })
+
+const nodeOf = (run: () => Effect.Effect<object, unknown>) =>
+  Graph.make("node", {
+    state: { go: Channel.last(Schema.Boolean), out: Channel.last(Schema.Json, { initial: null }) },
+    nodes: { node: ({ go }: { readonly go: boolean }) => (go ? run() : Effect.succeed({ out: "ok" })) },
+    edges: { start: "node", node: "end" }
+  } as never) as unknown as Graph.Graph<string, { readonly out: unknown }, never, never, { readonly go: boolean }>
+
+const tagOf = (exit: Exit.Exit<unknown, unknown>): string | undefined => {
+  if (Exit.isSuccess(exit)) return undefined
+  assert.isFalse(Cause.hasDies(exit.cause), Cause.pretty(exit.cause).slice(0, 500))
+  const error: unknown = Cause.squash(exit.cause)
+  return typeof error === "object" && error !== null && "_tag" in error ? String(error._tag) : "?"
+}
+
+for (const store of stores("selvage_bounds_test")) {
+  describe.skipIf(store.skip)(`what enters a thread on ${store.name} is bounded`, () => {
+    it.live(
+      "an input, an update, a piece, a question, an answer and a patch beyond the bounds are refused by their own errors",
+      () =>
+        Effect.gen(function* () {
+          yield* Thread.run(Say, { thread: "patched", input: { said: 1 } })
+          for (const [name, value] of Object.entries(refused)) {
+            const json = value as Schema.Json
+            const fails = (thread: string, run: () => Effect.Effect<object, unknown>) =>
+              Effect.gen(function* () {
+                const graph = nodeOf(run)
+                const exit = yield* Effect.exit(Thread.run(graph, { thread: `${thread} ${name}`, input: { go: true } }))
+                assert.strictEqual(tagOf(exit), "NodeContractViolated", `${thread}: ${name}`)
+                // Nothing of it stands in the way of the next input.
+                const next = yield* Thread.run(graph, { thread: `${thread} ${name}`, input: { go: false } })
+                assert.strictEqual(next.state.out, "ok", `${thread}: ${name}`)
+              })
+            const input = yield* Effect.exit(Thread.run(Say, { thread: `input ${name}`, input: { said: json } }))
+            assert.strictEqual(tagOf(input), "NodeContractViolated", `input: ${name}`)
+            assert.strictEqual(tagOf(yield* Effect.exit(Graph.run(Say, { said: json }))), "NodeContractViolated", name)
+            yield* fails("update", () => Effect.succeed({ out: value }))
+            yield* fails("piece", () => Effect.as(Durable.once("k", Schema.Json, Effect.succeed(json)), {}))
+            yield* fails("detail", () =>
+              Effect.as(Durable.call({ key: "k", detail: json, schema: Schema.Json, call: Effect.succeed(1) }), {})
+            )
+            yield* fails("result", () =>
+              Effect.as(
+                Durable.call({
+                  key: "k",
+                  detail: 1,
+                  schema: Schema.Json,
+                  call: Effect.succeed(json),
+                  reconcile: Effect.succeed(Option.some(json))
+                }),
+                {}
+              )
+            )
+            yield* fails("question", () => Effect.as(Ask.ask(Question, json), {}))
+
+            const thread = `ask ${name}`
+            const asking = nodeOf(() => Effect.map(Ask.ask(Question, "?"), (out) => ({ out })))
+            yield* Thread.run(asking, { thread, input: { go: true } })
+            const answered = yield* Effect.exit(Thread.answer(Question, { thread, value: json }))
+            assert.strictEqual(tagOf(answered), "AnswerInvalid", name)
+            const patched = yield* Effect.exit(Thread.patch(Say, { thread: "patched", update: { echo: json } }))
+            assert.strictEqual(tagOf(patched), "NodeContractViolated", name)
+            yield* Thread.answer(Question, { thread, value: "yes" })
+            assert.strictEqual((yield* Thread.run(asking, { thread })).state.out, "yes")
+          }
+        }).pipe(Effect.provide(store.layer))
+    )
+
+    it.live("what is within the bounds comes back as it was, also after a restart", () =>
+      Effect.gen(function* () {
+        for (const [name, value] of Object.entries(taken)) {
+          yield* Thread.run(Say, { thread: name, input: { said: value } })
+          const { echo } = yield* Thread.state(Say, { thread: name })
+          assert.strictEqual(JSON.stringify(echo), JSON.stringify(value), name)
+          const lines = Journal.exportThread(name)
+          yield* Journal.importThread(lines, { as: `${name} again` })
+          assert.strictEqual(
+            JSON.stringify((yield* Thread.state(Say, { thread: `${name} again` })).echo),
+            JSON.stringify(value)
+          )
+        }
+      }).pipe(Effect.provideService(Thread.WarmThreads, 0), Effect.provide(store.layer))
+    )
+  })
+}
+
+it.effect("an imported line that is nested too deep is an ImportInvalid with its number", () =>
+  Effect.gen(function* () {
+    yield* Thread.run(Say, { thread: "t", input: { said: "DEEP" } })
+    const lines = yield* Stream.runCollect(Journal.exportThread("t"))
+    const deep = lines.map((line) => line.replace('"DEEP"', "[".repeat(100_000) + "]".repeat(100_000)))
+    const error = yield* Effect.flip(Journal.importThread(Stream.fromIterable(deep), { as: "deep" }))
+    assert.instanceOf(error, Errors.ImportInvalid)
+    assert.deepInclude(error, { line: 2 })
+  }).pipe(Effect.provide(Journal.layerMemory))
+)
+
+it.effect("the length of a value is the application's to raise", () =>
+  Effect.gen(function* () {
+    const input = { said: "x".repeat(5_000_000) }
+    const outcome = yield* Effect.provideService(
+      Thread.run(Say, { thread: "t", input }),
+      Bound.MaxLength,
+      8 * 1024 * 1024
+    )
+    assert.strictEqual(outcome._tag, "Done")
+  }).pipe(Effect.provide(Journal.layerMemory))
+)
