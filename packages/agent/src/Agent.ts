@@ -72,7 +72,7 @@ export interface State<Output> {
 /** What a run of an agent is given. */
 export interface Input {
   readonly prompt: string
-  /** A conversation to go on from. */
+  /** A conversation to go on from. System messages in it stay in their place, after the instructions. */
   readonly messages?: Prompt.Prompt | undefined
 }
 

@@ -30,6 +30,7 @@
  */
 import Anthropic, { type ClientOptions } from "@anthropic-ai/sdk"
 import * as Fetch from "@selvage/provider/Fetch"
+import * as Text from "@selvage/provider/Text"
 import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Context from "effect/Context"
@@ -130,9 +131,11 @@ export const make = (options: Options): Service => {
     maxRetries: 0,
     logLevel: "off",
     openTelemetry: false,
-    fetch: Fetch.withholding(
-      options.fetch ?? Fetch.make({ silence: timeout + patience }),
-      Object.keys(headers).filter((name) => Redacted.isRedacted(headers[name]))
+    fetch: Text.wellFormed(
+      Fetch.withholding(
+        options.fetch ?? Fetch.make({ silence: timeout + patience }),
+        Object.keys(headers).filter((name) => Redacted.isRedacted(headers[name]))
+      )
     ),
     fetchOptions: options.fetchOptions,
     middleware: Object.keys(headers).length === 0 ? [] : [sending(headers)]

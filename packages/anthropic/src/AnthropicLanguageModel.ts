@@ -64,6 +64,7 @@ export {
   CurrentConfig,
   defaultMaxTokens,
   type Options,
+  type PrefixMismatch,
   type Thinking,
   type ThinkingDisplay,
   withConfig
@@ -121,11 +122,18 @@ const generate = Effect.fnUntracedEager(function* (
   config: Config
 ): Effect.fn.Return<Array<Response.PartEncoded>, Reason> {
   const { context, request } = yield* prepare(source, options, config)
-  const { body } = request
-  const { data, response } = yield* Transport.whole({ ...request, client: source.client, path, context })
+  const { body, headers, mark, prepared } = request
+  const { data, response } = yield* Transport.whole({ body, headers, client: source.client, path, context })
   const message = yield* decodeMessage(data, context)
   source.threads.remember(message.id, options.tools)
-  const parts = yield* Answer.fromMessage(message, { options, maxTokens: body.max_tokens, http: response, context })
+  const parts = yield* Answer.fromMessage(message, {
+    options,
+    maxTokens: body.max_tokens,
+    http: response,
+    context,
+    prepared,
+    mark
+  })
   for (const part of parts) Annotations.part(options.span, part)
   return parts
 })
@@ -134,11 +142,12 @@ const drainTimeout = Duration.seconds(1)
 
 const open = Effect.fnUntracedEager(function* (source: Source, options: LanguageModel.ProviderOptions, config: Config) {
   const { context, request } = yield* prepare(source, options, config)
+  const { headers, mark, prepared } = request
   const body = { ...request.body, stream: true }
   // The request lives as long as the stream: however it ends, the connection is let go.
-  const { next, response } = yield* Transport.events({ ...request, body, client: source.client, path, context })
+  const { next, response } = yield* Transport.events({ body, headers, client: source.client, path, context })
 
-  const exchange: Answer.Exchange = { options, maxTokens: body.max_tokens, http: response, context }
+  const exchange: Answer.Exchange = { options, maxTokens: body.max_tokens, http: response, context, prepared, mark }
   const state = Events.initial()
   let failure: Reason | undefined
   // Reading the body to its end lets the connection serve the next request; a server that keeps it open is not waited for.

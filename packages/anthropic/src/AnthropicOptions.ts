@@ -66,6 +66,10 @@ export type UsageDetails = {
 export type Thinking = {
   readonly signature?: string | null
   readonly redactedData?: string | null
+  /** A mark of the request that it came from: where that has changed, a model that binds thinking to it refuses this. */
+  readonly prefix?: string | null
+  /** Not a thought: the answer was paused after what stands before, and goes on from there. */
+  readonly paused?: boolean | null
   /**
    * A block that no part of `effect/ai` can hold, such as the call of a tool that nobody declared. The part is empty; the block goes back
    * as it is.

@@ -1,5 +1,6 @@
 export * as AnthropicClient from "./AnthropicClient.ts"
 export * as AnthropicLanguageModel from "./AnthropicLanguageModel.ts"
+export * as AnthropicModels from "./AnthropicModels.ts"
 export * as AnthropicOptions from "./AnthropicOptions.ts"
 export * as AnthropicTokens from "./AnthropicTokens.ts"
 export * as AnthropicTool from "./AnthropicTool.ts"

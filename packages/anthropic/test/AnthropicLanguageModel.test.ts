@@ -140,10 +140,13 @@ describe("against aimock", () => {
         const [turn] = Prompt.fromResponseParts(parts).content
         assert.deepStrictEqual(
           turn?.role === "assistant" &&
-            turn.content.map((part) => [part.type, part.type === "reasoning" && part.options["anthropic"]]),
+            turn.content.map((part) => [
+              part.type,
+              part.type === "reasoning" && Object.keys(part.options["anthropic"] ?? {})
+            ]),
           [
-            ["reasoning", { redactedData: "xyz" }],
-            ["reasoning", { signature: "sig-1" }],
+            ["reasoning", ["redactedData", "prefix"]],
+            ["reasoning", ["signature", "prefix"]],
             ["text", false]
           ]
         )
@@ -175,13 +178,19 @@ describe("the request", () => {
       ])
       yield* LanguageModel.generateText({ prompt, toolkit: tools }).pipe(
         Effect.provide(handlers),
-        against(server.url, { maxTokens: 50, temperature: 0.2, stopSequences: ["END"], parallelToolCalls: false })
+        against(server.url, {
+          model: "claude-haiku-4-5",
+          maxTokens: 50,
+          temperature: 0.2,
+          stopSequences: ["END"],
+          parallelToolCalls: false
+        })
       )
       const { body, headers, path } = server.received[0]!
       assert.strictEqual(path, "/v1/messages")
       assert.strictEqual(headers["anthropic-version"], "2023-06-01")
       assert.deepStrictEqual(body, {
-        model: modelName,
+        model: "claude-haiku-4-5",
         max_tokens: 50,
         temperature: 0.2,
         stop_sequences: ["END"],
@@ -325,7 +334,7 @@ describe("the request", () => {
         toolChoice: { mode: "required", oneOf: ["ping", "find"] }
       }).pipe(
         Effect.provide(toolkit.toLayer({ ping: () => Effect.void, find: () => Effect.void })),
-        against(server.url)
+        against(server.url, { model: "claude-sonnet-5" })
       )
       const { tool_choice, tools } = server.received[0]!.body
       assert.deepStrictEqual(tool_choice, { type: "any" })

@@ -56,7 +56,8 @@ const sentBack = (parts: ReadonlyArray<Response.AnyPart>) =>
     const prompt = yield* Schema.decodeEffect(Stored)(yield* Schema.encodeEffect(Stored)(said))
     yield* LanguageModel.generateText({ ...options, prompt, toolkit: everything }).pipe(
       Effect.provide(handlers),
-      against(server.url)
+      // The prompt is not the one of the answer, to which newer models bind their thinking.
+      against(server.url, { model: "claude-sonnet-5" })
     )
     return server.received[0]!.body.messages[1]?.content ?? []
   })
@@ -450,18 +451,12 @@ describe("any answer", () => {
     )
     .map((groups) => groups.flat())
 
-  // The API refuses white space at the end of a last assistant turn, so it is cut there.
-  const trimmed = (blocks: ReadonlyArray<any>) => {
-    const last = blocks.at(-1)
-    return last?.type === "text" ? [...blocks.slice(0, -1), { ...last, text: last.text.trimEnd() }] : blocks
-  }
-
   const law = (blocks: ReadonlyArray<unknown>) =>
     Effect.gen(function* () {
       const json = yield* serveJson(answer(blocks))
       const stream = yield* serveSse(sse(asEvents(answer(blocks))))
       for (const parts of [yield* whole(json.url), yield* streamed(stream.url)]) {
-        assert.deepStrictEqual(yield* sentBack(parts), trimmed(takenBack(blocks)))
+        assert.deepStrictEqual(yield* sentBack(parts), takenBack(blocks))
       }
     }).pipe(Effect.scoped)
 

@@ -78,9 +78,11 @@ const withoutFile = (citation: any): unknown => {
 }
 
 /** What the API takes back of an answer's content. */
-export const takenBack = (content: ReadonlyArray<any>): ReadonlyArray<any> =>
-  content
-    .filter((block) => block.type !== "text" || block.text.trim() !== "")
+export const takenBack = (content: ReadonlyArray<any>): ReadonlyArray<any> => {
+  const said = content.filter((block) => block.type !== "text" || block.text.trim() !== "")
+  return said
+    .slice(0, said.findLastIndex(({ type }) => type !== "thinking" && type !== "redacted_thinking") + 1)
     .map(({ citations, ...block }) =>
       citations?.length > 0 ? { ...block, citations: citations.map(withoutFile) } : block
     )
+}

@@ -38,9 +38,9 @@ describe("cache breakpoints", () => {
         {
           role: "assistant",
           content: [
+            { type: "reasoning", text: "d", options: { anthropic: { signature: "s" } } },
             { type: "text", text: "c" },
-            { type: "tool-call", id: "1", name: "t", params: {} },
-            { type: "reasoning", text: "d", options: { anthropic: { signature: "s" } } }
+            { type: "tool-call", id: "1", name: "t", params: {} }
           ],
           options: { anthropic: { cacheControl } }
         },
@@ -64,9 +64,9 @@ describe("cache breakpoints", () => {
         [
           ["text", cacheControl],
           ["text", forAnHour],
+          ["thinking", undefined],
           ["text", undefined],
           ["tool_use", cacheControl],
-          ["thinking", undefined],
           ["tool_result", forAnHour]
         ]
       )
@@ -262,17 +262,19 @@ describe("a call's configuration", () => {
     })
   )
 
-  for (const [thinking, wire] of [
+  for (const [model, thinking, wire] of [
+    ["claude-haiku-4-5", { type: "enabled", budgetTokens: 2048 }, { type: "enabled", budget_tokens: 2048 }],
+    ["claude-sonnet-5-5", { type: "between_tools" }, { type: "between_tools" }],
+    ["claude-sonnet-5", { type: "disabled" }, { type: "disabled" }],
     [
-      { type: "enabled", budgetTokens: 2048 },
-      { type: "enabled", budget_tokens: 2048 }
-    ],
-    [{ type: "between_tools" }, { type: "between_tools" }],
-    [{ type: "disabled" }, { type: "disabled" }]
+      "claude-opus-5-5",
+      { type: "adaptive", prefixMismatch: "drop_block" },
+      { type: "adaptive", block_binding: { prefix_mismatch_behavior: "drop_block" } }
+    ]
   ] as const) {
-    it.effect(`takes thinking ${thinking.type}`, () =>
+    it.effect(`takes thinking ${thinking.type} of ${model}`, () =>
       Effect.gen(function* () {
-        assert.deepStrictEqual((yield* sent("hi", { thinking })).body.thinking, wire)
+        assert.deepStrictEqual((yield* sent("hi", { model, thinking })).body.thinking, wire)
       })
     )
   }
@@ -290,7 +292,8 @@ describe("a call's configuration", () => {
 describe("tools", () => {
   const offered = <Tools extends Record<string, Tool.Any>>(
     toolkit: Toolkit.WithHandler<Tools>,
-    toolChoice?: LanguageModel.ToolChoice<keyof Tools & string>
+    toolChoice?: LanguageModel.ToolChoice<keyof Tools & string>,
+    config?: AnthropicLanguageModel.Config
   ) =>
     Effect.gen(function* () {
       const server = yield* serveJson(message({}))
@@ -299,7 +302,7 @@ describe("tools", () => {
         toolkit,
         disableToolCallResolution: true,
         ...(toolChoice === undefined ? undefined : { toolChoice })
-      }).pipe(against(server.url))
+      }).pipe(against(server.url, config))
       return server.received[0]!.body
     })
 
@@ -324,7 +327,7 @@ describe("tools", () => {
         AnthropicTool.CodeExecution_20260521({}),
         AnthropicTool.ToolSearchBM25_20251119({})
       )
-      const body = yield* offered(toolkit, { tool: "AnthropicWebSearch" })
+      const body = yield* offered(toolkit, { tool: "AnthropicWebSearch" }, { model: "claude-sonnet-5" })
       assert.deepStrictEqual(body.tools, [
         {
           type: "web_search_20260318",

@@ -2,6 +2,8 @@
  * Providers: sources of models as values. A third party adds one by giving its name and how to make a layer of a model's
  * name and options; see `Models.layerWith`.
  */
+import * as AnthropicModels from "@selvage/anthropic/AnthropicModels"
+import * as OpenAiModels from "@selvage/openai/OpenAiModels"
 import type * as LanguageModel from "effect/ai/LanguageModel"
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
@@ -132,19 +134,27 @@ const addressVariable = (variable: string, example: string) =>
       : []
   )
 
+const shown = {
+  display: Schema.optionalKey(Schema.Literals(["summarized", "omitted"])),
+  prefixMismatch: Schema.optionalKey(Schema.Literals(["error", "drop_block"]))
+}
+
 /** What only Anthropic's models have; see `AnthropicLanguageModel.Config`. `baseUrl` is over `ANTHROPIC_BASE_URL`. */
 export const AnthropicOptions = Schema.Struct({
   ...server,
   topK: Schema.optionalKey(Tokens),
   stopSequences: Schema.optionalKey(Schema.Array(Schema.String)),
+  prefill: Schema.optionalKey(Schema.Boolean),
   effort: Schema.optionalKey(Schema.Literals(["low", "medium", "high", "xhigh", "max"])),
   thinking: Schema.optionalKey(
     Schema.Union([
-      Schema.Struct({ type: Schema.Literal("adaptive") }),
+      Schema.Struct({ type: Schema.Literal("adaptive"), ...shown }),
       Schema.Struct({
         type: Schema.Literal("enabled"),
-        budgetTokens: Schema.Int.check(Schema.isGreaterThanOrEqualTo(1024))
+        budgetTokens: Schema.Int.check(Schema.isGreaterThanOrEqualTo(1024)),
+        ...shown
       }),
+      Schema.Struct({ type: Schema.Literal("between_tools") }),
       Schema.Struct({ type: Schema.Literal("disabled") })
     ])
   ),
@@ -163,35 +173,8 @@ export const anthropic: Provider = withOptions(AnthropicOptions, {
   name: "anthropic",
   keyVariable: "ANTHROPIC_API_KEY",
   defaultModel: "claude-sonnet-5-5",
-  impossible: (model, { maxOutputTokens, temperature }, { thinking }) => {
-    const budget = thinking?.type === "enabled" ? thinking.budgetTokens : undefined
-    return [
-      ...(temperature !== undefined && temperature > 1
-        ? [
-            {
-              what: `the temperature ${temperature} is beyond what "${model}" of Anthropic knows, 0 to 1`,
-              fix: "set it to 1 or less, or only for the models of another provider"
-            }
-          ]
-        : []),
-      ...(budget !== undefined && temperature !== undefined && temperature < 1
-        ? [
-            {
-              what: `the temperature ${temperature} does not go with thinking of "${model}"`,
-              fix: "remove the temperature, or thinking"
-            }
-          ]
-        : []),
-      ...(budget !== undefined && maxOutputTokens !== undefined && budget >= maxOutputTokens
-        ? [
-            {
-              what: `thinking may take ${budget} tokens, and with the answer no more than ${maxOutputTokens}`,
-              fix: "set maxOutputTokens above budgetTokens"
-            }
-          ]
-        : [])
-    ]
-  },
+  impossible: (model, { maxOutputTokens, ...portable }, own) =>
+    AnthropicModels.impossible(model, { ...portable, maxTokens: maxOutputTokens, ...own }),
   keyOf: ({ keyVariable = "ANTHROPIC_API_KEY" }) => Effect.succeed(keyVariable),
   address: hostOf,
   check: () => addressVariable("ANTHROPIC_BASE_URL", "https://gateway.example.com"),
@@ -304,6 +287,8 @@ export const openai: Provider = withOptions(OpenAiOptions, {
   keyOf: ({ auth: named, keyVariable = "OPENAI_API_KEY" }) =>
     Effect.map(auth.value, (set) => ((named ?? set) === "none" ? undefined : keyVariable)),
   address: hostOf,
+  impossible: (model, { effort, ...portable }, own) =>
+    OpenAiModels.impossible(model, own.api ?? "responses", { ...portable, reasoningEffort: effort, ...own }),
   check: (own) =>
     Effect.gen(function* () {
       const speaks = own.api ?? (yield* api.value) ?? "responses"

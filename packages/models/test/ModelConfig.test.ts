@@ -249,7 +249,7 @@ describe("configuration of roles", () => {
           yield* findings({
             ANTHROPIC_API_KEY: "k",
             SELVAGE_MODEL_SMART: JSON.stringify({
-              model: "anthropic:claude-sonnet-5-5",
+              model: "anthropic:claude-haiku-4-5",
               options: {
                 temperature: 0.5,
                 maxOutputTokens: 2_000,
@@ -258,7 +258,7 @@ describe("configuration of roles", () => {
             })
           }),
           [
-            'SELVAGE_MODEL_SMART: options :: the temperature 0.5 does not go with thinking of "claude-sonnet-5-5"',
+            "SELVAGE_MODEL_SMART: options :: with thinking claude-haiku-4-5 takes no topK and no temperature but 1",
             "SELVAGE_MODEL_SMART: options :: thinking may take 10000 tokens, and with the answer no more than 2000"
           ]
         )
@@ -307,7 +307,7 @@ policy = { deadline = "10 seconds", hedge = "1 minute", rateLimit = { maxWait = 
           /m\.toml: roles\.fast\.model :: it names no model/,
           /m\.toml: roles\.judge\.policy\.deadline :: expected a valid Duration/,
           /m\.toml: roles\.judge\.options\.colour :: there is no option "colour"/,
-          /m\.toml: roles\.judge\.options :: the temperature 1\.5 is beyond/,
+          /m\.toml: roles\.judge\.options :: claude-sonnet-5-5 takes no temperature/,
           /ANTHROPIC_API_KEY :: the key/,
           /m\.toml: roles\.writer\.options\.openai\.verbosity :: expected "low"/,
           /OPENAI_API_KEY :: the key for the provider "openai" is missing/,
@@ -339,7 +339,7 @@ policy = { deadline = "10 seconds", hedge = "1 minute", rateLimit = { maxWait = 
           }
         )
         assert.deepStrictEqual(found, [
-          'roles.smart.options of Models.layerWith :: the temperature 1.5 is beyond what "claude-sonnet-5-5" of Anthropic knows, 0 to 1',
+          "roles.smart.options of Models.layerWith :: claude-sonnet-5-5 takes no temperature",
           'roles.smart.fallbacks[0] of Models.layerWith :: unknown provider "nobody" in "nobody:x"',
           'roles.smart.options.colour of Models.layerWith :: there is no option "colour", nor a provider of this name that has options',
           'roles.smart.options.offline of Models.layerWith :: there is no option "offline", nor a provider of this name that has options'

@@ -30,6 +30,7 @@
  * ```
  */
 import * as Fetch from "@selvage/provider/Fetch"
+import * as Text from "@selvage/provider/Text"
 import { type ClientOptions, OpenAI } from "openai"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
@@ -155,7 +156,7 @@ export const make = (options: Options): Service => {
     // The longest a timer can wait.
     timeout: Math.min(Duration.toMillis(timeout), 2 ** 31 - 1),
     logLevel: "off",
-    fetch: authorized,
+    fetch: Text.wellFormed(authorized),
     defaultHeaders: plainHeaders,
     ...(options.query === undefined ? undefined : { defaultQuery: options.query })
   })

@@ -1,5 +1,6 @@
 export * as OpenAiClient from "./OpenAiClient.ts"
 export * as OpenAiEmbeddingModel from "./OpenAiEmbeddingModel.ts"
 export * as OpenAiLanguageModel from "./OpenAiLanguageModel.ts"
+export * as OpenAiModels from "./OpenAiModels.ts"
 export * as OpenAiOptions from "./OpenAiOptions.ts"
 export * as OpenAiTool from "./OpenAiTool.ts"

@@ -1,3 +1,4 @@
+import * as History from "@selvage/provider/History"
 import { assert, describe, it } from "@effect/vitest"
 import * as LanguageModel from "effect/ai/LanguageModel"
 import * as Prompt from "effect/ai/Prompt"
@@ -31,8 +32,9 @@ const marked = Prompt.make([
 describe("options of a request", () => {
   const settings: OpenAiLanguageModel.Config = {
     temperature: 0.2,
-    reasoningEffort: "low",
+    reasoningEffort: "none",
     metadata: { team: "warehouse" },
+    store: true,
     user: "u-1",
     safetyIdentifier: "hash",
     serviceTier: "flex",
@@ -47,7 +49,7 @@ describe("options of a request", () => {
         const server = yield* receiving(text(api, "ok"))
         yield* LanguageModel.generateText({ prompt: "hello" }).pipe(
           OpenAiLanguageModel.withConfig(settings),
-          Effect.provide(modelAt(server.url, { api }))
+          Effect.provide(modelAt(server.url, { api, model: "gpt-5.6-sol" }))
         )
         const [request] = server.received
         assert.strictEqual(request?.headers["x-trace"], "t-1")
@@ -63,8 +65,8 @@ describe("options of a request", () => {
         }
         const own =
           api === "chat"
-            ? { reasoning_effort: "low", verbosity: "low" }
-            : { reasoning: { effort: "low" }, text: { verbosity: "low" } }
+            ? { reasoning_effort: "none", verbosity: "low" }
+            : { reasoning: { effort: "none" }, text: { verbosity: "low" } }
         for (const [name, value] of Object.entries({ ...shared, ...own })) {
           assert.deepStrictEqual(request?.body[name], value, name)
         }
@@ -212,7 +214,7 @@ describe("options of a request", () => {
         const server = yield* receiving(text(api, "ok"))
         const absent = Object.fromEntries(Object.keys(only[other]).map((name) => [name, undefined]))
         yield* LanguageModel.generateText({ prompt: "hello" }).pipe(
-          Effect.provide(modelAt(server.url, { api, config: { ...only[api], ...absent } }))
+          Effect.provide(modelAt(server.url, { api, model: "a-deployment", config: { ...only[api], ...absent } }))
         )
         assert.strictEqual(server.received.length, 1)
       })
@@ -321,14 +323,21 @@ describe("reasoning across turns", () => {
     { type: "reasoning", id: "rs_3", summary: [], content: [{ type: "reasoning_text", text: "I think aloud" }] }
   ]
 
-  const finished = items.map((item, output_index) => ({ type: "response.output_item.done", output_index, item }))
+  const finished = [...items, message("ok")].map((item, output_index) => ({
+    type: "response.output_item.done",
+    output_index,
+    item
+  }))
 
   it.effect("goes back as it came: several summaries, none, or the thoughts themselves", () =>
     Effect.gen(function* () {
       const whole = yield* LanguageModel.generateText({ prompt: "hello" }).pipe(
-        Effect.provide(modelAt(yield* answering(response(items))))
+        Effect.provide(modelAt(yield* answering(response([...items, message("ok")]))))
       )
-      const url = yield* streaming([...finished, { type: "response.completed", response: response(items) }])
+      const url = yield* streaming([
+        ...finished,
+        { type: "response.completed", response: response([...items, message("ok")]) }
+      ])
       const streamed = yield* LanguageModel.streamText({ prompt: "hello" }).pipe(
         Stream.runCollect,
         Effect.provide(modelAt(url))
@@ -344,6 +353,7 @@ describe("reasoning across turns", () => {
           body
         )
         assert.deepStrictEqual(input.slice(0, 3), items)
+        assert.deepInclude(input[3], { role: "assistant", content: "ok" })
       }
     })
   )
@@ -357,7 +367,8 @@ describe("reasoning across turns", () => {
         yield* LanguageModel.generateText({ prompt: Prompt.fromResponseParts(first.content) })
       }).pipe(Effect.provide(modelAt(server.url, { api: "chat", compatibility: { reasoning: "reasoning_content" } })))
       assert.deepStrictEqual(server.received[1]?.body["messages"], [
-        { role: "assistant", content: "3", reasoning_content: "hm" }
+        { role: "assistant", content: "3", reasoning_content: "hm" },
+        { role: "user", content: History.proceed }
       ])
     })
   )
@@ -468,7 +479,8 @@ describe("metadata of an answer", () => {
         yield* LanguageModel.generateText({ prompt: Prompt.fromResponseParts(first.content) })
       }).pipe(Effect.provide([ToolsLive, modelAt(server.url)]))
       assert.deepStrictEqual(server.received[1]?.body["input"], [
-        { role: "assistant", content: "I look", phase: "commentary" }
+        { role: "assistant", content: "I look", phase: "commentary" },
+        { role: "user", content: [{ type: "input_text", text: History.proceed }] }
       ])
     })
   )

@@ -331,7 +331,7 @@ for (const api of apis) {
             modelAt(server.url, {
               api,
               model: "gpt-5.1",
-              config: { maxOutputTokens: 9, reasoningEffort: "low" }
+              config: { maxOutputTokens: 90, reasoningEffort: "low" }
             })
           )
         )

@@ -72,12 +72,9 @@ const turn = <A extends Answer, E, R, Update>(
     })
   )
 
-/** The conversation after the instructions, which are the only system message. */
-const instructed = (system: Prompt.SystemMessage, { content }: Prompt.Prompt): Prompt.Prompt => {
-  const messages: Array<Prompt.Message> = [system]
-  for (const message of content) if (message.role !== "system") messages.push(message)
-  return Prompt.fromMessages(messages)
-}
+/** The conversation after the instructions. System messages that were given with it stay where they stand. */
+const instructed = (system: Prompt.SystemMessage, { content }: Prompt.Prompt): Prompt.Prompt =>
+  Prompt.fromMessages([system, ...content])
 
 const costOf = (
   price: (model: string, usage: Response.Usage) => Option.Option<number>,

@@ -14,13 +14,15 @@ export interface Config {
   readonly model?: string | undefined
   /** Upper limit on the answer's tokens, thinking included; {@link defaultMaxTokens} when absent. */
   readonly maxTokens?: number | undefined
-  /** 0 to 1. Sends the call with API version 2023-06-01; newer models reject it there too. */
+  /** 0 to 1. Sends the call with API version 2023-06-01; models from 4.7 on take none, which fails the call before it is sent. */
   readonly temperature?: number | undefined
   /** 0 to 1. As for `temperature`. */
   readonly topP?: number | undefined
   /** As for `temperature`. */
   readonly topK?: number | undefined
   readonly stopSequences?: ReadonlyArray<string> | undefined
+  /** Lets a prompt end with the assistant, for the model to continue its text. Models before 4.6 only. */
+  readonly prefill?: boolean | undefined
   /** Which kinds a model takes, and what it does without, depends on the model. */
   readonly thinking?: Thinking | undefined
   /** How much work to put into an answer. */
@@ -68,10 +70,22 @@ export interface ContainerConfig {
 /** Whether the text of thinking comes back; its signature does either way. */
 export type ThinkingDisplay = "summarized" | "omitted"
 
-/** `enabled` takes a budget of at least 1024 tokens, below `maxTokens`. */
+/**
+ * What the API does with earlier thinking whose prefix (system text, tools, messages before it) has changed: it fails the call, or leaves that
+ * thinking out. The adapter leaves out what it knows to be changed by itself; with this it sends all, and leaves it to the API (beta
+ * `thinking-binding-controls-2026-08-01`).
+ */
+export type PrefixMismatch = "error" | "drop_block"
+
+interface Shown {
+  readonly display?: ThinkingDisplay | undefined
+  readonly prefixMismatch?: PrefixMismatch | undefined
+}
+
+/** `enabled` takes a budget of at least 1024 tokens, below `maxTokens`, which is raised by it where it is not set. */
 export type Thinking =
-  | { readonly type: "adaptive"; readonly display?: ThinkingDisplay | undefined }
-  | { readonly type: "enabled"; readonly budgetTokens: number; readonly display?: ThinkingDisplay | undefined }
+  | ({ readonly type: "adaptive" } & Shown)
+  | ({ readonly type: "enabled"; readonly budgetTokens: number } & Shown)
   | { readonly type: "between_tools" }
   | { readonly type: "disabled" }
 

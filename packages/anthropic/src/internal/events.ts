@@ -4,6 +4,7 @@
  * A stream is whole when `message_stop` has come and every block was closed. Anything else is an error: a stream that was cut looks
  * like a short answer otherwise.
  */
+import * as Text from "@selvage/provider/Text"
 import * as AiError from "effect/ai/AiError"
 import type * as Response from "effect/ai/Response"
 import * as Tool from "effect/ai/Tool"
@@ -83,7 +84,7 @@ const cite = (block: Extract<Block, { readonly type: "text" }>, citation: Wire.C
 
 const startCall = (event: BlockStart, wire: Call["wire"], exchange: Answer.Exchange): readonly [Block, Array<Part>] => {
   const server = wire.type === "server_tool_use"
-  const name = server ? ServerTools.toolOf(exchange.options, wire)?.name : Tools.customName(exchange.options, wire.name)
+  const name = server ? ServerTools.toolOf(exchange.options, wire)?.name : exchange.prepared.names.fromWire(wire.name)
   return [
     { type: "tool", index: event.index, wire, name, json: "" },
     name === undefined ? [] : [{ type: "tool-params-start", id: wire.id, name, providerExecuted: server }]
@@ -111,7 +112,13 @@ const start = Effect.fnUntraced(function* (
   if ("data" in block) {
     return [
       { type: "reasoning", index, signature: "" },
-      [{ type: "reasoning-start", id, metadata: { anthropic: { redactedData: block.data } } }]
+      [
+        {
+          type: "reasoning-start",
+          id,
+          metadata: { anthropic: { redactedData: block.data, ...Answer.prefixOf(exchange) } }
+        }
+      ]
     ]
   }
   if ("tool_use_id" in block) {
@@ -162,7 +169,7 @@ const delta = (
     : Effect.succeed([])
 }
 
-const stop = (state: State, block: Block): ReadonlyArray<Part> => {
+const stop = (state: State, block: Block, exchange: Answer.Exchange): ReadonlyArray<Part> => {
   switch (block.type) {
     case "ignored":
       return []
@@ -181,7 +188,9 @@ const stop = (state: State, block: Block): ReadonlyArray<Part> => {
         {
           type: "reasoning-end",
           id: String(block.index),
-          ...(block.signature === "" ? undefined : { metadata: { anthropic: { signature: block.signature } } })
+          ...(block.signature === ""
+            ? undefined
+            : { metadata: { anthropic: { signature: block.signature, ...Answer.prefixOf(exchange) } } })
         }
       ]
     case "tool":
@@ -198,15 +207,21 @@ const release = Effect.fnUntraced(function* (
   const call = state.held
   if (call === undefined) return []
   state.held = undefined
-  const input: unknown = yield* Effect.try({
-    try: () => (call.json.trim() === "" ? (call.wire.input ?? {}) : Tool.unsafeSecureJsonParse(call.json)),
+  const { json } = call
+  // Who judges calls himself gets the text as it came, and can answer the model.
+  const isDeferred = call.wire.type === "tool_use" && exchange.options.toolCallValidation === "deferred"
+  const parsed = Effect.try({
+    try: (): unknown => (json.trim() === "" ? (call.wire.input ?? {}) : Tool.unsafeSecureJsonParse(json)),
     catch: () =>
       new AiError.ToolParameterValidationError({
         toolName: call.name ?? call.wire.name,
-        description: `its arguments are not valid JSON: ${call.json.slice(0, 200)}`
+        description: `its arguments are not valid JSON: ${Text.cut(json, 200)}`
       })
   })
-  if (call.wire.type === "tool_use") return [yield* Tools.call(exchange.options, { ...call.wire, input })]
+  const input = yield* isDeferred ? Effect.orElseSucceed(parsed, (): unknown => json) : parsed
+  if (call.wire.type === "tool_use") {
+    return [yield* Tools.call(exchange.options, exchange.prepared, { ...call.wire, input })]
+  }
   // What was parsed from JSON is JSON.
   const wire = { ...call.wire, input: input as Schema.Json }
   const part = yield* ServerTools.call(exchange.options, wire, state.calls)
@@ -231,7 +246,7 @@ const onBlock = Effect.fnUntraced(function* (
   if (block === undefined) return yield* protocol(`${event.type} for block ${event.index}, which is not open`)
   if ("delta" in event) return yield* delta(block, event, exchange)
   state.blocks.delete(event.index)
-  return stop(state, block)
+  return stop(state, block, exchange)
 })
 
 /** The parts an event brings. Changes `state`, which belongs to one stream. */
@@ -277,5 +292,12 @@ const onAnyEvent = Effect.fnUntraced(function* (
   }
   if (state.blocks.size > 0) return yield* protocol("message_stop while a block is open")
   state.stopped = true
-  return [...(yield* release(state, exchange)), Answer.finish(state, exchange)]
+  const paused: ReadonlyArray<Part> =
+    state.stop.stop_reason === "pause_turn"
+      ? [
+          { type: "reasoning-start", id: "pause", metadata: Answer.pause },
+          { type: "reasoning-end", id: "pause" }
+        ]
+      : []
+  return [...(yield* release(state, exchange)), ...paused, Answer.finish(state, exchange)]
 })

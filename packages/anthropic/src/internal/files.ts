@@ -1,5 +1,6 @@
 /** Files of a prompt as blocks of the API: images, documents, and uploads into the container where code runs. */
 import type Anthropic from "@anthropic-ai/sdk"
+import * as MediaType from "@selvage/provider/MediaType"
 import * as AiError from "effect/ai/AiError"
 import type * as Prompt from "effect/ai/Prompt"
 import * as Effect from "effect/Effect"
@@ -21,6 +22,10 @@ export const unsupported = (part: Prompt.FilePart, why: string): Reason =>
       `the file${part.fileName === undefined ? "" : ` ${JSON.stringify(part.fileName)}`} of type ${JSON.stringify(part.mediaType)} ` +
       `cannot be sent to Anthropic: ${why}`
   })
+
+/** What stands for a file where the API takes only text. */
+export const omitted = (part: Prompt.FilePart): string =>
+  `[${part.mediaType} ${part.fileName ?? ""}`.trimEnd() + " omitted]"
 
 type Source = { readonly url: string } | { readonly base64: string } | { readonly fileId: string }
 
@@ -48,18 +53,18 @@ const image = (
   if ("fileId" in from) return make({ type: "file", file_id: from.fileId })
   // `image/*` says that the kind is unknown, which is fine for a URL: the server looks at what it fetches.
   if ("url" in from) return make({ type: "url", url: from.url })
-  if (isImageType(part.mediaType)) return make({ type: "base64", media_type: part.mediaType, data: from.base64 })
+  const mediaType = MediaType.normalize(part.mediaType)
+  if (isImageType(mediaType)) return make({ type: "base64", media_type: mediaType, data: from.base64 })
   return Effect.fail(unsupported(part, `supported images are ${imageTypes.join(", ")}`))
 }
-
-const isText = (mediaType: string): boolean => mediaType.startsWith("text/") || mediaType === "application/json"
 
 const documentSource = (
   part: Prompt.FilePart,
   from: Source
 ): Effect.Effect<Anthropic.DocumentBlockParam["source"], Reason> => {
   if ("fileId" in from) return Effect.succeed({ type: "file", file_id: from.fileId })
-  if (part.mediaType === "application/pdf") {
+  const mediaType = MediaType.normalize(part.mediaType)
+  if (mediaType === "application/pdf") {
     return Effect.succeed(
       "url" in from
         ? { type: "url", url: from.url }
@@ -69,7 +74,7 @@ const documentSource = (
   if ("url" in from) {
     return Effect.fail(unsupported(part, "by URL it takes images and PDF; fetch it and pass its bytes"))
   }
-  if (!isText(part.mediaType)) {
+  if (!MediaType.isText(mediaType)) {
     return Effect.fail(
       unsupported(part, `supported are ${imageTypes.join(", ")}, application/pdf, application/json and text/*`)
     )
@@ -91,7 +96,8 @@ export const toWire = Effect.fnUntraced(function* (part: Prompt.FilePart): Effec
     }
     return { type: "container_upload", file_id: from.fileId, ...cache }
   }
-  if (part.mediaType.startsWith("image/")) return { ...(yield* image(part, from, options)), ...cache }
+  if (MediaType.normalize(part.mediaType).startsWith("image/"))
+    return { ...(yield* image(part, from, options)), ...cache }
   const title = options.documentTitle ?? part.fileName
   return {
     type: "document",

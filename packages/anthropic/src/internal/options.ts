@@ -36,6 +36,8 @@ export type FileOptions = typeof FileOptions.Type
 export const ReasoningOptions = Schema.Struct({
   signature: maybe(Schema.String),
   redactedData: maybe(Schema.String),
+  prefix: maybe(Schema.String),
+  paused: maybe(Schema.Boolean),
   block: maybe(Schema.Union([Wire.ServerToolUse, Wire.ServerToolResult, Wire.ContainerUpload]))
 })
 

@@ -1,21 +1,25 @@
-/**
- * A prompt as the Messages API wants it: system text apart, strictly alternating turns, tool results first in the turn that answers
- * a tool call.
- */
+/** A prompt in the blocks of the Messages API. */
 import type Anthropic from "@anthropic-ai/sdk"
+import * as History from "@selvage/provider/History"
+import * as Text from "@selvage/provider/Text"
 import * as AiError from "effect/ai/AiError"
 import type * as Prompt from "effect/ai/Prompt"
 import * as Effect from "effect/Effect"
 import type { CacheControl, Citation, OpaqueBlock, ToolCaller } from "../AnthropicOptions.ts"
+import type * as AnthropicModels from "../AnthropicModels.ts"
+import type { Config } from "./config.ts"
 import * as Files from "./files.ts"
-import * as Options from "./options.ts"
+import * as OwnOptions from "./options.ts"
+import * as Paused from "./paused.ts"
 import * as ServerTools from "./serverTools.ts"
+import * as Tools from "./tools.ts"
+import * as Turns from "./turns.ts"
 
 type Reason = AiError.AiErrorReason
 type Block = Anthropic.ContentBlockParam
 
-// The API accepts ids of this alphabet only; a thread may hold ids that another provider made.
-const callId = (id: string): string => id.replaceAll(/[^a-zA-Z0-9_-]/g, "_") || "_"
+// https://platform.claude.com/docs/en/api/messages: `tool_use.id` matches ^[a-zA-Z0-9_-]+$.
+const ids = { other: /[^a-zA-Z0-9_-]/g, longest: 64 }
 
 const caching = (cacheControl: CacheControl | null | undefined) =>
   cacheControl ? { cache_control: cacheControl } : undefined
@@ -43,7 +47,7 @@ const text = Effect.fnUntracedEager(function* (
 ): Effect.fn.Return<ReadonlyArray<Anthropic.TextBlockParam>, Reason> {
   // The API rejects empty text blocks.
   if (part.text.trim() === "") return []
-  const options = yield* Options.read(Options.TextOptions, part, "a text part")
+  const options = yield* OwnOptions.read(OwnOptions.TextOptions, part, "a text part")
   const citations = options.citations ?? []
   return [
     {
@@ -69,7 +73,8 @@ const content = Effect.fnUntracedEager(function* (
 const resultContent = Effect.fnUntracedEager(function* (part: Prompt.ToolResultPart) {
   if (part.modelOutput === undefined) {
     return yield* Effect.try({
-      try: () => (typeof part.result === "string" ? part.result : (JSON.stringify(part.result) ?? "")),
+      try: () =>
+        typeof part.result === "string" ? part.result : Text.wellFormedJson(JSON.stringify(part.result) ?? ""),
       catch: () =>
         new AiError.ToolResultEncodingError({
           toolName: part.name,
@@ -94,11 +99,11 @@ const resultContent = Effect.fnUntracedEager(function* (part: Prompt.ToolResultP
 const toolResult = Effect.fnUntracedEager(function* (
   part: Prompt.ToolResultPart
 ): Effect.fn.Return<Anthropic.ToolResultBlockParam, Reason> {
-  const options = yield* Options.read(Options.ToolResultOptions, part, "a tool result")
+  const options = yield* OwnOptions.read(OwnOptions.ToolResultOptions, part, "a tool result")
   const blocks = yield* resultContent(part)
   return {
     type: "tool_result",
-    tool_use_id: callId(part.id),
+    tool_use_id: part.id,
     ...(blocks.length === 0 ? undefined : { content: blocks }),
     ...(part.isFailure ? { is_error: true } : undefined),
     ...caching(options.cacheControl)
@@ -116,10 +121,11 @@ const asItCame = (
 const reasoning = Effect.fnUntracedEager(function* (
   part: Prompt.ReasoningPart
 ): Effect.fn.Return<ReadonlyArray<Block>, Reason> {
-  const options = yield* Options.read(Options.ReasoningOptions, part, "a reasoning part")
+  const options = yield* OwnOptions.read(OwnOptions.ReasoningOptions, part, "a reasoning part")
   if (options.block) return [asItCame(options.block)]
-  if (typeof options.redactedData === "string") return [{ type: "redacted_thinking", data: options.redactedData }]
-  if (options.signature) return [{ type: "thinking", thinking: part.text, signature: options.signature }]
+  const { prefix, redactedData, signature } = options
+  if (typeof redactedData === "string") return [Turns.bound({ type: "redacted_thinking", data: redactedData }, prefix)]
+  if (signature) return [Turns.bound({ type: "thinking", thinking: part.text, signature }, prefix)]
   // Without a signature it is another provider's thinking, which this one refuses.
   return []
 })
@@ -127,37 +133,50 @@ const reasoning = Effect.fnUntracedEager(function* (
 const wireCaller = (caller: ToolCaller | null | undefined) =>
   caller ? { caller: { type: caller.type, ...(caller.toolId ? { tool_id: caller.toolId } : undefined) } } : undefined
 
+const checked = new WeakSet<object>()
+
+// A conversation is sent again and again, and what was JSON stays so.
+const encodable = (params: unknown): void => {
+  if (typeof params !== "object" || params === null || checked.has(params)) return
+  JSON.stringify(params)
+  checked.add(params)
+}
+
 const toolCall = Effect.fnUntracedEager(function* (
-  part: Prompt.ToolCallPart,
-  names: ServerTools.Names
+  part: Prompt.ToolCallPart
 ): Effect.fn.Return<ReadonlyArray<Block>, Reason> {
-  const options = yield* Options.read(Options.ToolCallOptions, part, "a tool call")
+  const options = yield* OwnOptions.read(OwnOptions.ToolCallOptions, part, "a tool call")
   const common = { ...wireCaller(options.caller), ...caching(options.cacheControl) }
   if (part.providerExecuted) {
     // What another provider ran on its own side means nothing to this one.
     if (options.block) return [asItCame(options.block)]
     if (!options.serverTool) return []
     const input = ServerTools.inputOf(options.serverTool, part.params)
-    return [asItCame({ type: "server_tool_use", id: callId(part.id), name: options.serverTool, input, ...common })]
+    return [asItCame({ type: "server_tool_use", id: part.id, name: options.serverTool, input, ...common })]
   }
-  const name = names.getProviderName(part.name)
-  return [asItCame({ type: "tool_use", id: callId(part.id), name, input: part.params ?? {}, ...common })]
+  yield* Effect.try({
+    try: () => encodable(part.params),
+    catch: () =>
+      new AiError.InvalidUserInputError({
+        description: `the parameters of the call ${part.id} of ${part.name} in the prompt are not JSON; keep them as the model gave them`
+      })
+  })
+  return [asItCame({ type: "tool_use", id: part.id, name: part.name, input: part.params, ...common })]
 })
 
 const serverResult = Effect.fnUntracedEager(function* (
   part: Prompt.ToolResultPart
 ): Effect.fn.Return<ReadonlyArray<Block>, Reason> {
-  const options = yield* Options.read(Options.ToolResultOptions, part, "a tool result")
+  const options = yield* OwnOptions.read(OwnOptions.ToolResultOptions, part, "a tool result")
   if (!part.providerExecuted) return []
   if (options.block) return [asItCame(options.block)]
   if (!options.resultType) return []
   const common = { ...wireCaller(options.caller), ...caching(options.cacheControl) }
-  return [asItCame({ type: options.resultType, tool_use_id: callId(part.id), content: part.result, ...common })]
+  return [asItCame({ type: options.resultType, tool_use_id: part.id, content: part.result, ...common })]
 })
 
 const assistant = Effect.fnUntracedEager(function* (
-  message: Prompt.AssistantMessage,
-  names: ServerTools.Names
+  message: Prompt.AssistantMessage
 ): Effect.fn.Return<ReadonlyArray<Block>, Reason> {
   const blocks: Array<Block> = []
   for (const part of message.content) {
@@ -169,13 +188,14 @@ const assistant = Effect.fnUntracedEager(function* (
         blocks.push(...(yield* reasoning(part)))
         break
       case "tool-call":
-        blocks.push(...(yield* toolCall(part, names)))
+        blocks.push(...(yield* toolCall(part)))
         break
       case "tool-result":
         blocks.push(...(yield* serverResult(part)))
         break
       case "file":
-        return yield* Files.unsupported(part, "an assistant message takes text only; put files into user messages")
+        blocks.push({ type: "text", text: Files.omitted(part) })
+        break
       case "tool-approval-request":
         break
     }
@@ -183,17 +203,14 @@ const assistant = Effect.fnUntracedEager(function* (
   return blocks
 })
 
-const isToolResult = (block: Block): boolean => block.type === "tool_result"
-
 const blocksOf = (
-  message: Exclude<Prompt.Message, Prompt.SystemMessage>,
-  names: ServerTools.Names
+  message: Exclude<Prompt.Message, Prompt.SystemMessage>
 ): Effect.Effect<ReadonlyArray<Block>, Reason> => {
   switch (message.role) {
     case "user":
       return content(message.content)
     case "assistant":
-      return assistant(message, names)
+      return assistant(message)
     case "tool":
       return Effect.forEach(
         message.content.filter((part) => part.type === "tool-result"),
@@ -202,45 +219,74 @@ const blocksOf = (
   }
 }
 
+/** What a prompt is written with. */
+export interface Options {
+  readonly prepared: Tools.Prepared
+  readonly takes: AnthropicModels.Traits | undefined
+  readonly config: Config
+  /** The API has the beginning of the conversation. */
+  readonly continues?: boolean | undefined
+}
+
 /** The request's `system` and `messages`. */
+export interface Written {
+  readonly system?: Array<Anthropic.TextBlockParam>
+  readonly messages: Array<Anthropic.MessageParam>
+  /** The mark of all that is sent, for the thinking that comes. Not there for models whose thinking is free. */
+  readonly mark: (() => string) | undefined
+}
+
+const wholePrompt = (prompt: Prompt.Prompt, { config, continues, prepared, takes }: Options): Prompt.Prompt =>
+  History.whole(prompt, {
+    ids,
+    names: prepared.names,
+    params: Tools.wireParams(prepared),
+    takes: Paused.taking(prompt),
+    isContent: Paused.isContent,
+    pauses: Paused.pauses,
+    continues,
+    prefill: config.prefill === true && takes?.prefill !== false
+  })
+
+const systemBlock = Effect.fnUntracedEager(function* (
+  message: Prompt.SystemMessage
+): Effect.fn.Return<Anthropic.TextBlockParam, Reason> {
+  const { cacheControl } = yield* OwnOptions.read(OwnOptions.MessageOptions, message, "a system message")
+  return { type: "text", text: message.content, ...caching(cacheControl) }
+})
+
+/** The request's `system` and `messages`, as the model takes them. */
 export const toWire = Effect.fnUntracedEager(function* (
   prompt: Prompt.Prompt,
-  names: ServerTools.Names
-): Effect.fn.Return<
-  { readonly system?: Array<Anthropic.TextBlockParam>; readonly messages: Array<Anthropic.MessageParam> },
-  Reason
-> {
+  options: Options,
+  tools: unknown
+): Effect.fn.Return<Written, Reason> {
   const system: Array<Anthropic.TextBlockParam> = []
-  const turns: Array<{ readonly role: "user" | "assistant"; content: Array<Block> }> = []
-  const add = (role: "user" | "assistant", blocks: ReadonlyArray<Block>) => {
-    if (blocks.length === 0) return
-    const last = turns.at(-1)
-    if (last === undefined || last.role !== role) {
-      turns.push({ role, content: [...blocks] })
-    } else {
-      const merged = [...last.content, ...blocks]
-      last.content = [...merged.filter(isToolResult), ...merged.filter((block) => !isToolResult(block))]
-    }
-  }
-
-  for (const message of prompt.content) {
-    const { cacheControl } = yield* Options.read(Options.MessageOptions, message, `a ${message.role} message`)
+  const pieces = new Turns.Pieces(options.takes?.systemInPlace === true)
+  for (const message of wholePrompt(prompt, options).content) {
     if (message.role === "system") {
-      if (message.content.trim() === "") continue
-      system.push({ type: "text", text: message.content, ...caching(cacheControl) })
-    } else {
-      add(message.role === "assistant" ? "assistant" : "user", marked(yield* blocksOf(message, names), cacheControl))
+      const block = yield* systemBlock(message)
+      if (!pieces.system(block)) system.push(block)
+      continue
     }
+    const { cacheControl } = yield* OwnOptions.read(OwnOptions.MessageOptions, message, `a ${message.role} message`)
+    pieces.add(message.role === "assistant" ? "assistant" : "user", marked(yield* blocksOf(message), cacheControl))
   }
-
-  if (turns.length === 0) {
+  pieces.end()
+  if (pieces.isEmpty) {
     return yield* new AiError.InvalidUserInputError({
-      description: "the prompt has no user or assistant content; add a user message"
+      description: "the prompt has no user or assistant content; add a user message that is not blank"
     })
   }
-  // A last assistant turn is one for the model to continue, and the API refuses white space at its end.
-  const last = turns.at(-1)?.role === "assistant" ? turns.at(-1)?.content.at(-1) : undefined
-  if (last?.type === "text") last.text = last.text.trimEnd()
-
-  return { ...(system.length === 0 ? undefined : { system }), messages: turns }
+  const binds = options.takes?.boundThinking === true
+  const before = { system, tools }
+  const { thinking } = options.config
+  const isLeft = thinking !== undefined && "prefixMismatch" in thinking && thinking.prefixMismatch !== undefined
+  const messages = pieces.turns(binds && !isLeft ? before : undefined, options.continues === true)
+  let mark: string | undefined
+  return {
+    ...(system.length === 0 ? undefined : { system }),
+    messages,
+    mark: binds ? () => (mark ??= pieces.mark(before)) : undefined
+  }
 })

@@ -1,12 +1,13 @@
 /** A call as a request of the Messages API. */
 import type Anthropic from "@anthropic-ai/sdk"
+import * as ToolSchema from "@selvage/provider/ToolSchema"
 import * as AiError from "effect/ai/AiError"
 import { toCodecAnthropic } from "effect/ai/AnthropicStructuredOutput"
 import type * as LanguageModel from "effect/ai/LanguageModel"
 import * as Effect from "effect/Effect"
+import * as AnthropicModels from "../AnthropicModels.ts"
 import * as Config from "./config.ts"
 import * as PromptWire from "./prompt.ts"
-import * as ServerTools from "./serverTools.ts"
 import * as Threads from "./threads.ts"
 import * as Tools from "./tools.ts"
 
@@ -26,6 +27,10 @@ export interface Body extends Base {
 export interface Request {
   readonly body: Body
   readonly headers: Record<string, string>
+  /** Its tools, and what they are called on the wire. */
+  readonly prepared: Tools.Prepared
+  /** The mark of what is sent, for models that bind thinking to it. */
+  readonly mark: (() => string) | undefined
 }
 
 /** The part of a call that a request is made of. */
@@ -34,12 +39,17 @@ export type Call = Pick<LanguageModel.ProviderOptions, "prompt" | "tools" | "too
 const set = <const Key extends string, Value>(key: Key, value: Value | undefined): { [K in Key]?: Value } =>
   value === undefined ? {} : ({ [key]: value } as { [K in Key]?: Value })
 
+const shown = ({ display, prefixMismatch }: Extract<Config.Thinking, { readonly type: "enabled" | "adaptive" }>) => ({
+  ...set("display", display),
+  ...set("block_binding", prefixMismatch && { prefix_mismatch_behavior: prefixMismatch })
+})
+
 const thinking = (config: Config.Thinking | undefined): Anthropic.ThinkingConfigParam | undefined => {
   switch (config?.type) {
     case "enabled":
-      return { type: "enabled", budget_tokens: config.budgetTokens, ...set("display", config.display) }
+      return { type: "enabled", budget_tokens: config.budgetTokens, ...shown(config) }
     case "adaptive":
-      return { type: "adaptive", ...set("display", config.display) }
+      return { type: "adaptive", ...shown(config) }
     default:
       return config
   }
@@ -68,7 +78,10 @@ const outputConfig = (
   return Effect.try({
     try: () => ({
       ...set("effort", effort),
-      format: { type: "json_schema" as const, schema: toCodecAnthropic(responseFormat.schema).jsonSchema }
+      format: {
+        type: "json_schema" as const,
+        schema: ToolSchema.tame(toCodecAnthropic(responseFormat.schema).jsonSchema)
+      }
     }),
     catch: (error) =>
       new AiError.UnsupportedSchemaError({
@@ -77,11 +90,19 @@ const outputConfig = (
   })
 }
 
+/** The beta feature that says what is to be done about thinking whose prefix changed. */
+const bindingBeta = "thinking-binding-controls-2026-08-01"
+
 const samplingVersion = "2023-06-01"
 
 const headers = (config: Config.Config): Record<string, string> => {
   const samples = config.temperature !== undefined || config.topP !== undefined || config.topK !== undefined
-  const betas = [...(config.betas ?? []), ...(config.thread === true ? [Threads.beta] : [])]
+  const binding = config.thinking !== undefined && "prefixMismatch" in config.thinking && config.thinking.prefixMismatch
+  const betas = [
+    ...(config.betas ?? []),
+    ...(config.thread === true ? [Threads.beta] : []),
+    ...(binding ? [bindingBeta] : [])
+  ]
   return {
     ...(samples ? { "anthropic-version": samplingVersion } : undefined),
     ...(betas.length === 0 ? undefined : { "anthropic-beta": [...new Set(betas)].join(",") }),
@@ -90,20 +111,53 @@ const headers = (config: Config.Config): Record<string, string> => {
   }
 }
 
+const flawOf = (model: string, config: Config.Config, { toolChoice, tools }: Call): Reason | undefined => {
+  const flaws = [...AnthropicModels.impossible(model, config)]
+  const takes = AnthropicModels.traitsOf(model)
+  const isForced = tools.length > 0 && Tools.isForced(toolChoice)
+  if (isForced && takes?.forcedTools === false) {
+    flaws.push({
+      what: `${model} cannot be made to call a tool`,
+      fix: 'leave toolChoice at "auto" and say in the prompt which tool to call, or ask for an object'
+    })
+  }
+  if (isForced && config.thinking?.type === "enabled") {
+    flaws.push({
+      what: `${model} cannot be made to call a tool while it thinks`,
+      fix: 'leave toolChoice at "auto", or remove thinking'
+    })
+  }
+  return flaws.length === 0
+    ? undefined
+    : new AiError.InvalidUserInputError({ description: flaws.map(({ fix, what }) => `${what}; ${fix}`).join(". ") })
+}
+
+// What a budget takes is not for the answer.
+const maxTokens = ({ maxTokens, thinking }: Config.Config): number =>
+  maxTokens ?? Config.defaultMaxTokens + (thinking?.type === "enabled" ? thinking.budgetTokens : 0)
+
 /** The request of a call, with the configuration that holds for it. */
 export const make = Effect.fnUntracedEager(function* (
-  call: Call,
-  model: string,
+  call: Call & { readonly continues?: boolean },
+  ownModel: string,
   config: Config.Config
 ): Effect.fn.Return<Request, Reason> {
-  const names = ServerTools.namesOf(call.tools)
-  const { messages, system } = yield* PromptWire.toWire(call.prompt, names)
+  const model = config.model ?? ownModel
+  const flaw = flawOf(model, config, call)
+  if (flaw !== undefined) return yield* Effect.fail(flaw)
+  const prepared = yield* Tools.prepareAll(call.tools)
+  const tools = yield* Tools.toWire(call, config.parallelToolCalls, prepared)
+  const { mark, messages, system } = yield* PromptWire.toWire(
+    call.prompt,
+    { prepared, config, takes: AnthropicModels.traitsOf(model), continues: call.continues },
+    tools.tools
+  )
   const body: Body = {
-    model: config.model ?? model,
-    max_tokens: config.maxTokens ?? Config.defaultMaxTokens,
+    model,
+    max_tokens: maxTokens(config),
     messages,
     ...set("system", system),
-    ...(yield* Tools.toWire(call, config.parallelToolCalls, names)),
+    ...tools,
     ...set("output_config", yield* outputConfig(call, config.effort)),
     ...set("thinking", thinking(config.thinking)),
     ...set("stop_sequences", config.stopSequences && [...config.stopSequences]),
@@ -121,7 +175,7 @@ export const make = Effect.fnUntracedEager(function* (
     ...set("top_p", config.topP),
     ...set("top_k", config.topK)
   }
-  return { body, headers: headers(config) }
+  return { body, headers: headers(config), prepared, mark }
 })
 
 /** The request of a call that may be one of a conversation that the API holds. */
@@ -133,18 +187,20 @@ export const makeThreaded = Effect.fnUntracedEager(function* (
 ): Effect.fn.Return<Request, Reason> {
   if (config.thread !== true) return yield* make(options, model, config)
   const { prompt, thread } = threads.plan(options)
-  const { body, headers } = yield* make({ ...options, prompt }, model, config)
-  if (thread.type === "create") return { body: { ...body, thread }, headers }
+  const continues = thread.type === "continue"
+  const request = yield* make({ ...options, prompt, continues }, model, config)
+  const { body } = request
+  if (!continues) return { ...request, body: { ...body, thread } }
   // The API has these from the first call, and rejects a request that repeats them.
   const { system: _, tools: __, ...rest } = body
-  return { body: { ...rest, thread }, headers }
+  return { ...request, body: { ...rest, thread } }
 })
 
 /** The request that counts the tokens of another. */
 export const counting = ({
   body,
   headers
-}: Request): {
+}: Pick<Request, "body" | "headers">): {
   readonly body: Anthropic.MessageCountTokensParams
   readonly headers: Record<string, string>
 } => ({

@@ -19,6 +19,10 @@ type Reason = AiError.AiErrorReason
 export interface Exchange {
   readonly options: LanguageModel.ProviderOptions
   readonly maxTokens: number
+  /** The tools of the request. */
+  readonly prepared: Tools.Prepared
+  /** The mark of the request, for models that bind thinking to it. */
+  readonly mark: (() => string) | undefined
   readonly http: { readonly status: number; readonly headers: Headers }
   readonly context: RequestContext
 }
@@ -173,6 +177,13 @@ export const opaque = (block: OpaqueBlock): Response.ReasoningPartEncoded => ({
   metadata: { anthropic: { block } }
 })
 
+/** What an answer that was paused ends with, so that a later request can tell that it goes on from there. */
+export const pause = { anthropic: { paused: true } } as const
+
+/** What thinking keeps of its request. */
+export const prefixOf = ({ mark }: Exchange): { readonly prefix?: string } =>
+  mark === undefined ? {} : { prefix: mark() }
+
 const partsOf = Effect.fnUntracedEager(function* (
   block: Wire.ContentBlock,
   index: number,
@@ -195,12 +206,14 @@ const partsOf = Effect.fnUntracedEager(function* (
       {
         type: "reasoning",
         text: block.thinking,
-        metadata: { anthropic: { signature: block.signature ?? null } }
+        metadata: { anthropic: { signature: block.signature ?? null, ...prefixOf(exchange) } }
       }
     ]
   }
   if ("data" in block) {
-    return [{ type: "reasoning", text: "", metadata: { anthropic: { redactedData: block.data } } }]
+    return [
+      { type: "reasoning", text: "", metadata: { anthropic: { redactedData: block.data, ...prefixOf(exchange) } } }
+    ]
   }
   if ("tool_use_id" in block) return [(yield* ServerTools.result(exchange.options, block, calls)) ?? opaque(block)]
   if ("file_id" in block) return [opaque(block)]
@@ -208,7 +221,7 @@ const partsOf = Effect.fnUntracedEager(function* (
   if (block.type === "server_tool_use") {
     return [(yield* ServerTools.call(exchange.options, block, calls)) ?? opaque(block)]
   }
-  return [yield* Tools.call(exchange.options, block)]
+  return [yield* Tools.call(exchange.options, exchange.prepared, block)]
 })
 
 /** All parts of a whole answer. */
@@ -225,7 +238,8 @@ export const fromMessage = Effect.fnUntracedEager(function* (
   for (const [index, block] of message.content.entries()) {
     if (block !== cut) parts.push(...(yield* partsOf(block, index, exchange, calls)))
   }
-  const cutToolCall = cut && Tools.customName(exchange.options, cut.name)
+  if (message.stop_reason === "pause_turn") parts.push({ type: "reasoning", text: "", metadata: pause })
+  const cutToolCall = cut && exchange.prepared.names.fromWire(cut.name)
   parts.push(finish({ stop: message, usage: message.usage, diagnostics: message.diagnostics, cutToolCall }, exchange))
   return parts
 })

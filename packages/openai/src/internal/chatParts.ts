@@ -134,7 +134,8 @@ export const fromBody = Effect.fnUntracedEager(function* (
     const text = argumentText(call.function.arguments)
     // A call cut off by the token limit was never made; the finish reason tells.
     if (cutShort(choice.finish_reason) && !isJson(text)) continue
-    parts.push(yield* toolCall(call.id || (yield* ids.generateId()), call.function.name, text, conversion))
+    const name = conversion.tools.names.fromWire(call.function.name)
+    parts.push(yield* toolCall(call.id || (yield* ids.generateId()), name, text, conversion))
   }
   const calls = parts.some((part) => part.type === "tool-call")
   parts.push(finish(choice.finish_reason, calls, Boolean(message.refusal), body.usage, http))

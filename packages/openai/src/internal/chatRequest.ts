@@ -2,6 +2,7 @@
  * From a prompt to the body of a Chat Completions request.
  */
 import type { OpenAI } from "openai"
+import * as MediaType from "@selvage/provider/MediaType"
 import * as AiError from "effect/ai/AiError"
 import type * as LanguageModel from "effect/ai/LanguageModel"
 import * as Prompt from "effect/ai/Prompt"
@@ -9,6 +10,8 @@ import * as Effect from "effect/Effect"
 import * as Apis from "./apis.ts"
 import * as Content from "./content.ts"
 import * as Errors from "./errors.ts"
+import * as History from "./history.ts"
+import * as Models from "./models.ts"
 import * as Options from "./options.ts"
 import { type Compatibility, compact, compactOrNone, type Config } from "./config.ts"
 import * as Tools from "./tools.ts"
@@ -17,21 +20,17 @@ type Body = Omit<OpenAI.Chat.ChatCompletionCreateParamsNonStreaming, "stream">
 type Message = OpenAI.Chat.ChatCompletionMessageParam
 type ContentPart = OpenAI.Chat.ChatCompletionContentPart
 
-const audioFormats: Record<string, "wav" | "mp3"> = {
-  "audio/wav": "wav",
-  "audio/mpeg": "mp3",
-  "audio/mp3": "mp3"
-}
+const audioFormats: Record<string, "wav" | "mp3"> = { "audio/wav": "wav", "audio/mpeg": "mp3" }
 
-const contentPart = (
-  part: Prompt.UserMessagePart,
-  context: Errors.RequestContext
-): Effect.Effect<ContentPart, AiError.AiError> => {
+const contentPart = (part: Prompt.UserMessagePart): Effect.Effect<ContentPart, AiError.AiErrorReason> => {
   const mark = Content.breakpoint(part)
   if (part.type === "text") return Effect.succeed({ type: "text", text: part.text, ...mark })
   const id = Content.fileId(part)
+  if (id !== undefined) return Effect.succeed({ type: "file", file: { file_id: id }, ...mark })
   const file = Content.fileUrl(part)
-  if (part.mediaType.startsWith("image/") && id === undefined) {
+  if (Content.isImage(part)) {
+    const flaw = Content.imageFlaw(part)
+    if (flaw !== undefined) return Effect.fail(flaw)
     const { imageDetail } = Options.fileOptions(part)
     return Effect.succeed({
       type: "image_url",
@@ -42,33 +41,40 @@ const contentPart = (
       ...mark
     })
   }
-  if (id !== undefined) return Effect.succeed({ type: "file", file: { file_id: id }, ...mark })
-  const format = audioFormats[part.mediaType]
-  if (file.inline && format !== undefined) {
+  const mediaType = MediaType.normalize(part.mediaType)
+  if (!file.inline) {
+    return Effect.fail(
+      new AiError.InvalidUserInputError({
+        description: `Chat Completions takes a ${part.mediaType} file by value, not by URL; pass its bytes or use the Responses API`
+      })
+    )
+  }
+  const format = audioFormats[mediaType]
+  if (format !== undefined) {
     return Effect.succeed({
       type: "input_audio",
       input_audio: { data: file.url.slice(file.url.indexOf(",") + 1), format },
       ...mark
     })
   }
-  if (file.inline) {
+  if (mediaType === "application/pdf") {
     return Effect.succeed({
       type: "file",
-      file: { filename: Content.fileName(part), file_data: file.url },
+      file: { filename: Content.fileName(part) ?? "file.pdf", file_data: file.url },
       ...mark
     })
   }
-  return Effect.fail(
-    Errors.make(
-      context,
-      new AiError.InvalidUserInputError({
-        description: `Chat Completions takes a ${part.mediaType} file by value, not by URL; pass its bytes or use the Responses API`
-      })
-    )
-  )
+  // PDF is the one kind of document there is: https://developers.openai.com/api/docs/guides/pdf-files.
+  const text = Content.textOf(part)
+  return text === undefined
+    ? Effect.fail(Content.unsupported(part, "Chat Completions takes images, PDF, WAV, MP3 and text"))
+    : Effect.succeed({ type: "text", text, ...mark })
 }
 
-const assistantMessage = (message: Prompt.AssistantMessage, compatibility: Compatibility): ReadonlyArray<Message> => {
+const assistantMessage = Effect.fnUntracedEager(function* (
+  message: Prompt.AssistantMessage,
+  compatibility: Compatibility
+): Effect.fn.Return<ReadonlyArray<Message>, AiError.AiErrorReason> {
   const text: Array<string> = []
   const reasoning: Array<string> = []
   const calls: Array<OpenAI.Chat.ChatCompletionMessageFunctionToolCall> = []
@@ -77,11 +83,8 @@ const assistantMessage = (message: Prompt.AssistantMessage, compatibility: Compa
     if (part.type === "reasoning") reasoning.push(part.text)
     if (part.type === "file") text.push(Content.omitted(part))
     if (part.type === "tool-call" && !part.providerExecuted) {
-      calls.push({
-        id: part.id,
-        type: "function",
-        function: { name: part.name, arguments: Content.callArguments(part) }
-      })
+      const args = yield* Content.callArguments(part)
+      calls.push({ id: part.id, type: "function", function: { name: part.name, arguments: args } })
     }
   }
   if (text.length === 0 && calls.length === 0) return []
@@ -95,7 +98,7 @@ const assistantMessage = (message: Prompt.AssistantMessage, compatibility: Compa
         : { [compatibility.reasoning]: reasoning.join("\n\n") })
     }
   ]
-}
+})
 
 const textContent = <Marked extends Prompt.SystemMessage | Prompt.ToolResultPart>(bearer: Marked, text: string) => {
   const mark = Content.breakpoint(bearer)
@@ -103,23 +106,22 @@ const textContent = <Marked extends Prompt.SystemMessage | Prompt.ToolResultPart
   return mark.prompt_cache_breakpoint === undefined ? text : [{ type: "text" as const, text, ...mark }]
 }
 
-const toolMessages = (message: Prompt.ToolMessage): ReadonlyArray<Message> =>
-  message.content.flatMap((part): ReadonlyArray<Message> =>
-    part.type === "tool-result"
-      ? [
-          {
-            role: "tool",
-            tool_call_id: part.id,
-            content: textContent(
-              part,
-              part.modelOutput === undefined ? Content.resultText(part) : Prompt.toolModelOutputToText(part.modelOutput)
-            )
-          }
-        ]
-      : []
-  )
+const toolMessages = Effect.fnUntracedEager(function* (
+  message: Prompt.ToolMessage
+): Effect.fn.Return<ReadonlyArray<Message>, AiError.AiErrorReason> {
+  const all: Array<Message> = []
+  for (const part of message.content) {
+    if (part.type !== "tool-result") continue
+    const text =
+      part.modelOutput === undefined ? yield* Content.resultText(part) : Prompt.toolModelOutputToText(part.modelOutput)
+    all.push({ role: "tool", tool_call_id: part.id, content: textContent(part, text) })
+  }
+  return all
+})
 
-const userContent = Effect.fnUntracedEager(function* ({ content }: Prompt.UserMessage, context: Errors.RequestContext) {
+const userContent = Effect.fnUntracedEager(function* ({
+  content
+}: Prompt.UserMessage): Effect.fn.Return<string | Array<ContentPart>, AiError.AiErrorReason> {
   const [first] = content
   if (
     content.length === 1 &&
@@ -129,23 +131,24 @@ const userContent = Effect.fnUntracedEager(function* ({ content }: Prompt.UserMe
     return first.text
   }
   const parts: Array<ContentPart> = []
-  for (const part of content) parts.push(yield* contentPart(part, context))
+  for (const part of content) parts.push(yield* contentPart(part))
   return parts
 })
 
 const messages = Effect.fnUntracedEager(function* (
   prompt: Prompt.Prompt,
-  compatibility: Compatibility,
-  context: Errors.RequestContext
-): Effect.fn.Return<Array<Message>, AiError.AiError> {
+  compatibility: Compatibility
+): Effect.fn.Return<Array<Message>, AiError.AiErrorReason> {
   const all: Array<Message> = []
   for (const message of prompt.content) {
     if (message.role === "system") {
       all.push({ role: "system", content: textContent(message, message.content) })
     } else if (message.role === "user") {
-      all.push({ role: "user", content: yield* userContent(message, context) })
+      all.push({ role: "user", content: yield* userContent(message) })
+    } else if (message.role === "assistant") {
+      all.push(...(yield* assistantMessage(message, compatibility)))
     } else {
-      all.push(...(message.role === "assistant" ? assistantMessage(message, compatibility) : toolMessages(message)))
+      all.push(...(yield* toolMessages(message)))
     }
   }
   return all
@@ -200,12 +203,15 @@ const functions = (
     tools: [...tools.functions.values()].map((tool) => ({
       type: "function" as const,
       function: {
-        name: tool.name,
+        name: tools.names.toWire(tool.name),
         parameters: tool.parameters,
         ...compact({ strict: strict ? tool.strict : undefined, description: tool.description })
       }
     })),
-    tool_choice: typeof choice === "string" ? choice : { type: "function" as const, function: { name: choice.tool } },
+    tool_choice:
+      typeof choice === "string"
+        ? choice
+        : { type: "function" as const, function: { name: tools.names.toWire(choice.tool) } },
     ...compact({ parallel_tool_calls: config.parallelToolCalls })
   }
 }
@@ -220,6 +226,7 @@ export const make = Effect.fnUntracedEager(function* (
   context: Errors.RequestContext
 ): Effect.fn.Return<Body, AiError.AiError> {
   yield* Apis.refuseForeign("chat", config, context)
+  yield* Models.refuse("chat", model, config, context)
   const strict = compatibility.strict !== false
   let format: Body["response_format"]
   if (request.responseFormat.type === "json") {
@@ -235,9 +242,15 @@ export const make = Effect.fnUntracedEager(function* (
       })
     )
   }
+  const prompt = yield* History.whole(
+    request.prompt,
+    // Reasoning goes where there is a field for it, and nothing that a provider ran.
+    { api: "chat", tools, takes: ({ type }) => type === "reasoning" && compatibility.reasoning !== undefined },
+    context
+  )
   return {
     model,
-    messages: yield* messages(request.prompt, compatibility, context),
+    messages: yield* Effect.mapErrorEager(messages(prompt, compatibility), (reason) => Errors.make(context, reason)),
     ...compact({
       response_format: format,
       temperature: config.temperature,

@@ -90,8 +90,11 @@ const calls = (conversion: Conversion, ids: IdGenerator.Service) => {
     const parts: Array<StreamPart> = []
     let call = find(delta, position, alone)
     if (call === undefined) {
-      const name = delta.function?.name
-      if (!name) return yield* Errors.invalidResponse(conversion.context, "A streamed tool call began without a name")
+      const wireName = delta.function?.name
+      if (!wireName) {
+        return yield* Errors.invalidResponse(conversion.context, "A streamed tool call began without a name")
+      }
+      const name = conversion.tools.names.fromWire(wireName)
       const given = delta.id || undefined
       call = { index: delta.index, given, id: given ?? (yield* ids.generateId()), name, arguments: "" }
       all.push(call)

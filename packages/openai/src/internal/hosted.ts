@@ -264,13 +264,19 @@ export const executed = (item: Item, hosted: ReadonlyArray<HostedTool>): Execute
 
 const image = Schema.decodeUnknownOption(Schema.Struct({ result: Schema.String }))
 
+type Kept = { readonly type: string; readonly [key: string]: Schema.Json }
+
+/** Whether this is an item of a tool that OpenAI executed. */
+export const isItem = (item: Kept | null | undefined): item is Kept =>
+  item !== null && item !== undefined && itemTypes.some((type) => type === item.type)
+
 /** The item as it came, for a call in an earlier turn; none where it was not kept. */
 export const inputItem = (
   call: Prompt.ToolCallPart,
-  item: { readonly type: string; readonly [key: string]: Schema.Json } | null | undefined,
+  item: Kept | null | undefined,
   results: ReadonlyMap<string, Prompt.ToolResultPart>
 ): OpenAI.Responses.ResponseInputItem | undefined => {
-  if (!item || !itemTypes.some((type) => type === item.type)) return undefined
+  if (!isItem(item)) return undefined
   const drawn =
     item.type === "image_generation_call"
       ? Option.match(image(results.get(call.id)?.result), { onNone: () => ({}), onSome: ({ result }) => ({ result }) })

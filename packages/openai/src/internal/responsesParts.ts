@@ -79,11 +79,13 @@ export const refusal = (conversion: Conversion, text: string): AiError.AiError |
 export const toolCall = (
   item: FunctionCall,
   conversion: Conversion
-): Effect.Effect<Response.ToolCallPartEncoded, AiError.AiError> =>
-  Effect.map(
-    parseParameters(item.name, item.arguments, conversion.tools, conversion.options, conversion.context),
-    (params) => ({ type: "tool-call", id: item.call_id, name: item.name, params })
+): Effect.Effect<Response.ToolCallPartEncoded, AiError.AiError> => {
+  const name = conversion.tools.names.fromWire(item.name)
+  return Effect.map(
+    parseParameters(name, item.arguments, conversion.tools, conversion.options, conversion.context),
+    (params) => ({ type: "tool-call", id: item.call_id, name, params })
   )
+}
 
 const summaries = (item: Reasoning): ReadonlyArray<string> => (item.summary ?? []).map((part) => part.text)
 

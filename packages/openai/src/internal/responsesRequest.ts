@@ -2,14 +2,17 @@
  * From a prompt to the body of a Responses API request.
  */
 import type { OpenAI } from "openai"
+import * as MediaType from "@selvage/provider/MediaType"
 import type * as AiError from "effect/ai/AiError"
 import type * as LanguageModel from "effect/ai/LanguageModel"
 import type * as Prompt from "effect/ai/Prompt"
 import * as Effect from "effect/Effect"
 import * as Apis from "./apis.ts"
 import * as Content from "./content.ts"
-import type { RequestContext } from "./errors.ts"
+import * as Errors from "./errors.ts"
+import * as History from "./history.ts"
 import * as Hosted from "./hosted.ts"
+import * as Models from "./models.ts"
 import * as Options from "./options.ts"
 import { compact, compactOrNone, type Config } from "./config.ts"
 import * as Tools from "./tools.ts"
@@ -23,140 +26,170 @@ export type Request = Pick<
   "prompt" | "toolChoice" | "responseFormat" | "previousResponseId" | "incrementalPrompt"
 >
 
-// Other models reject a request for encrypted reasoning, so it is asked for only where there is some.
-const reasons = (model: string, config: Config): boolean =>
-  config.reasoningEffort !== undefined ||
-  config.reasoningSummary !== undefined ||
-  (/^(o\d|gpt-[5-9]|codex)/.test(model) && !model.includes("chat"))
-
-const inputPart = (part: Prompt.TextPart | Prompt.FilePart): OpenAI.Responses.ResponseInputContent => {
+const inputPart = (
+  part: Prompt.TextPart | Prompt.FilePart
+): Effect.Effect<OpenAI.Responses.ResponseInputContent, AiError.AiErrorReason> => {
   const mark = Content.breakpoint(part)
-  if (part.type === "text") return { type: "input_text", text: part.text, ...mark }
+  if (part.type === "text") return Effect.succeed({ type: "input_text", text: part.text, ...mark })
   const id = Content.fileId(part)
   const file = Content.fileUrl(part)
-  if (part.mediaType.startsWith("image/")) {
-    return {
+  if (Content.isImage(part)) {
+    const flaw = id === undefined ? Content.imageFlaw(part) : undefined
+    if (flaw !== undefined) return Effect.fail(flaw)
+    return Effect.succeed({
       type: "input_image",
       ...(id === undefined ? { image_url: file.url } : { file_id: id }),
       detail: Options.fileOptions(part).imageDetail ?? "auto",
       ...mark
-    }
+    })
   }
-  if (id !== undefined) return { type: "input_file", file_id: id, ...mark }
-  return file.inline
-    ? { type: "input_file", filename: Content.fileName(part), file_data: file.url, ...mark }
-    : { type: "input_file", file_url: file.url, ...mark }
+  if (id !== undefined) return Effect.succeed({ type: "input_file", file_id: id, ...mark })
+  if (!file.inline) return Effect.succeed({ type: "input_file", file_url: file.url, ...mark })
+  // The kind of a file is read from its name: https://developers.openai.com/api/docs/guides/file-inputs.
+  const filename = Content.fileName(part)
+  return filename === undefined || /^(audio|video)\//.test(MediaType.normalize(part.mediaType))
+    ? Effect.fail(
+        Content.unsupported(part, "it takes images, PDF, text and office documents, by media type or extension")
+      )
+    : Effect.succeed({ type: "input_file", filename, file_data: file.url, ...mark })
 }
 
-const outputPart = (part: Prompt.ToolModelOutputPart): OpenAI.Responses.ResponseFunctionCallOutputItem => {
-  const input = inputPart(part)
-  return input.type === "input_image" || input.type === "input_file"
-    ? input
-    : { type: "input_text", text: part.type === "text" ? part.text : "", ...Content.breakpoint(part) }
+const outputPart = (
+  part: Prompt.ToolModelOutputPart
+): Effect.Effect<OpenAI.Responses.ResponseFunctionCallOutputItem, AiError.AiErrorReason> =>
+  Effect.mapEager(inputPart(part), (input) =>
+    input.type === "input_image" || input.type === "input_file"
+      ? input
+      : { type: "input_text", text: part.type === "text" ? part.text : "", ...Content.breakpoint(part) }
+  )
+
+/** What this API takes back of reasoning and of what providers ran themselves: what is its own, and what it can still read. */
+const taking = (model: string, config: Config): History.Options["takes"] => {
+  const reasons = Models.reasons(model, config)
+  const taken = new Set<string>()
+  return (part) => {
+    if (part.type === "tool-result") return taken.has(part.id)
+    if (part.type === "tool-call") {
+      const isTaken = Hosted.isItem(Options.toolCallOptions(part).item)
+      if (isTaken) taken.add(part.id)
+      return isTaken
+    }
+    const { encryptedContent, isContent, itemId } = Options.reasoningOptions(part)
+    return Boolean(itemId) && reasons && (Boolean(encryptedContent) || config.store === true || isContent === true)
+  }
 }
 
-const reasoningItem = (part: Prompt.ReasoningPart, config: Config): InputItem | undefined => {
+const reasoningItem = (part: Prompt.ReasoningPart): InputItem => {
   const { itemId, encryptedContent, summaries, isContent } = Options.reasoningOptions(part)
-  // Reasoning of another provider, or one that OpenAI can no longer read, is not for this API.
-  if (!itemId) return undefined
-  if (!encryptedContent && config.store !== true && isContent !== true) return undefined
   const texts = summaries ?? (part.text === "" || isContent === true ? [] : [part.text])
   return {
     type: "reasoning",
-    id: itemId,
+    id: itemId ?? "",
     summary: texts.map((text) => ({ type: "summary_text", text })),
     ...(isContent === true ? { content: [{ type: "reasoning_text", text: part.text }] } : undefined),
     ...(encryptedContent ? { encrypted_content: encryptedContent } : undefined)
   }
 }
 
-const assistantItems = (message: Prompt.AssistantMessage, config: Config): ReadonlyArray<InputItem> => {
+const assistantItems = Effect.fnUntracedEager(function* (
+  message: Prompt.AssistantMessage
+): Effect.fn.Return<ReadonlyArray<InputItem>, AiError.AiErrorReason> {
+  const items: Array<InputItem> = []
   const results = new Map(message.content.flatMap((part) => (part.type === "tool-result" ? [[part.id, part]] : [])))
-  return message.content.flatMap((part): ReadonlyArray<InputItem> => {
+  for (const part of message.content) {
     switch (part.type) {
       case "text": {
         const { phase } = Options.textOptions(part)
-        return [
-          {
-            role: "assistant",
-            content: part.text,
-            ...(phase === "commentary" || phase === "final_answer" ? { phase } : undefined)
-          }
-        ]
+        items.push({
+          role: "assistant",
+          content: part.text,
+          ...(phase === "commentary" || phase === "final_answer" ? { phase } : undefined)
+        })
+        break
       }
       case "file":
-        return [{ role: "assistant", content: Content.omitted(part) }]
-      case "reasoning": {
-        const item = reasoningItem(part, config)
-        return item === undefined ? [] : [item]
-      }
+        items.push({ role: "assistant", content: Content.omitted(part) })
+        break
+      case "reasoning":
+        items.push(reasoningItem(part))
+        break
       case "tool-call": {
         if (part.providerExecuted) {
           const item = Hosted.inputItem(part, Options.toolCallOptions(part).item, results)
-          return item === undefined ? [] : [item]
+          if (item !== undefined) items.push(item)
+          break
         }
-        return [
-          {
-            type: "function_call",
-            call_id: part.id,
-            name: part.name,
-            arguments: Content.callArguments(part)
-          }
-        ]
+        const args = yield* Content.callArguments(part)
+        items.push({ type: "function_call", call_id: part.id, name: part.name, arguments: args })
+        break
       }
       // The item of a provider-executed call holds its result; approvals live in effect/ai's history.
       case "tool-result":
       case "tool-approval-request":
-        return []
+        break
     }
-  })
+  }
+  return items
+})
+
+const outputItem = Effect.fnUntracedEager(function* (
+  part: Prompt.ToolResultPart
+): Effect.fn.Return<InputItem, AiError.AiErrorReason> {
+  const mark = Content.breakpoint(part)
+  const output: OpenAI.Responses.ResponseFunctionCallOutputItemList = []
+  if (part.modelOutput !== undefined) {
+    for (const one of part.modelOutput) output.push(yield* outputPart(one))
+    return { type: "function_call_output", call_id: part.id, output }
+  }
+  const text = yield* Content.resultText(part)
+  return {
+    type: "function_call_output",
+    call_id: part.id,
+    output: mark.prompt_cache_breakpoint === undefined ? text : [{ type: "input_text", text, ...mark }]
+  }
+})
+
+const systemItem = (message: Prompt.SystemMessage): InputItem => {
+  const mark = Content.breakpoint(message)
+  return {
+    role: "system",
+    content:
+      mark.prompt_cache_breakpoint === undefined
+        ? message.content
+        : [{ type: "input_text", text: message.content, ...mark }]
+  }
 }
 
-const inputItems = (prompt: Prompt.Prompt, config: Config): Array<InputItem> =>
-  prompt.content.flatMap((message): ReadonlyArray<InputItem> => {
+const inputItems = Effect.fnUntracedEager(function* (
+  prompt: Prompt.Prompt
+): Effect.fn.Return<Array<InputItem>, AiError.AiErrorReason> {
+  const items: Array<InputItem> = []
+  for (const message of prompt.content) {
     switch (message.role) {
-      case "system": {
-        const mark = Content.breakpoint(message)
-        return [
-          {
-            role: "system",
-            content:
-              mark.prompt_cache_breakpoint === undefined
-                ? message.content
-                : [{ type: "input_text", text: message.content, ...mark }]
-          }
-        ]
+      case "system":
+        items.push(systemItem(message))
+        break
+      case "user": {
+        const content: Array<OpenAI.Responses.ResponseInputContent> = []
+        for (const part of message.content) content.push(yield* inputPart(part))
+        items.push({ role: "user", content })
+        break
       }
-      case "user":
-        return [{ role: "user", content: message.content.map(inputPart) }]
       case "assistant":
-        return assistantItems(message, config)
+        items.push(...(yield* assistantItems(message)))
+        break
       case "tool":
-        return message.content.flatMap((part): ReadonlyArray<InputItem> => {
-          if (part.type !== "tool-result") return []
-          const mark = Content.breakpoint(part)
-          const text = Content.resultText(part)
-          return [
-            {
-              type: "function_call_output",
-              call_id: part.id,
-              output:
-                part.modelOutput !== undefined
-                  ? part.modelOutput.map(outputPart)
-                  : mark.prompt_cache_breakpoint === undefined
-                    ? text
-                    : [{ type: "input_text", text, ...mark }]
-            }
-          ]
-        })
+        for (const part of message.content) if (part.type === "tool-result") items.push(yield* outputItem(part))
     }
-  })
+  }
+  return items
+})
 
 const toolChoice = (request: Request, tools: Tools.Prepared): NonNullable<Body["tool_choice"]> => {
   const choice = Tools.choice(request.toolChoice)
   if (typeof choice === "string") return choice
   const hosted = tools.hosted.find((tool) => tool.name === choice.tool)?.wire
-  if (hosted === undefined) return { type: "function", name: choice.tool }
+  if (hosted === undefined) return { type: "function", name: tools.names.toWire(choice.tool) }
   switch (hosted.type) {
     case "mcp":
       return { type: "mcp", server_label: hosted.server_label }
@@ -174,7 +207,7 @@ const toolChoice = (request: Request, tools: Tools.Prepared): NonNullable<Body["
 const wireTools = (tools: Tools.Prepared): Array<OpenAI.Responses.Tool> => [
   ...[...tools.functions.values()].map((tool) => ({
     type: "function" as const,
-    name: tool.name,
+    name: tools.names.toWire(tool.name),
     parameters: tool.parameters,
     strict: tool.strict,
     ...compact({ description: tool.description })
@@ -187,7 +220,7 @@ const bodyOf = Effect.fnUntracedEager(function* (
   config: Config,
   request: Request,
   tools: Tools.Prepared,
-  context: RequestContext
+  context: Errors.RequestContext
 ): Effect.fn.Return<Body, AiError.AiError> {
   const format =
     request.responseFormat.type === "json"
@@ -199,15 +232,21 @@ const bodyOf = Effect.fnUntracedEager(function* (
   const stored = config.store === true
   // Only a stored response can be continued by its id.
   const tracked = stored && config.previousResponseId === undefined ? request.previousResponseId : undefined
-  const prompt = tracked === undefined ? request.prompt : (request.incrementalPrompt ?? request.prompt)
+  const continues =
+    tracked !== undefined || config.previousResponseId !== undefined || config.conversation !== undefined
+  const prompt = yield* History.whole(
+    tracked === undefined ? request.prompt : (request.incrementalPrompt ?? request.prompt),
+    { api: "responses", tools, takes: taking(model, config), continues },
+    context
+  )
   const cache = config.promptCache
   const include = [
-    ...(!stored && reasons(model, config) ? ["reasoning.encrypted_content" as const] : []),
+    ...(!stored && Models.reasons(model, config) ? ["reasoning.encrypted_content" as const] : []),
     ...new Set(tools.hosted.flatMap((tool) => tool.include))
   ]
   return {
     model,
-    input: inputItems(prompt, config),
+    input: yield* Effect.mapErrorEager(inputItems(prompt), (reason) => Errors.make(context, reason)),
     store: stored,
     ...compact({
       previous_response_id: config.previousResponseId ?? tracked,
@@ -247,10 +286,12 @@ export const make = (
   config: Config,
   request: Request,
   tools: Tools.Prepared,
-  context: RequestContext
+  context: Errors.RequestContext
 ): Effect.Effect<Body, AiError.AiError> =>
   Effect.flatMapEager(Apis.refuseForeign("responses", config, context), () =>
-    bodyOf(model, config, request, tools, context)
+    Effect.flatMapEager(Models.refuse("responses", model, config, context), () =>
+      bodyOf(model, config, request, tools, context)
+    )
   )
 
 /** The body of a request that only counts. Options that do not change the count are left out, whichever API they are for. */
@@ -259,7 +300,7 @@ export const makeCount = Effect.fnUntracedEager(function* (
   config: Config,
   request: Request,
   tools: Tools.Prepared,
-  context: RequestContext
+  context: Errors.RequestContext
 ): Effect.fn.Return<OpenAI.Responses.InputTokenCountParams, AiError.AiError> {
   const body = yield* bodyOf(model, config, request, tools, context)
   return compact({

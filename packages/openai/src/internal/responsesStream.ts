@@ -185,7 +185,7 @@ export const machine = (conversion: Conversion, http: Http): Machine<typeof Wire
     switch (item.type) {
       case "function_call":
         calls.set(outputIndex, { id: item.call_id, streamed: false })
-        return [{ type: "tool-params-start", id: item.call_id, name: item.name }]
+        return [{ type: "tool-params-start", id: item.call_id, name: conversion.tools.names.fromWire(item.name) }]
       case "reasoning":
         return reasoning.start(outputIndex, item.id)
       case "message":

@@ -5,7 +5,10 @@ import * as AiError from "effect/ai/AiError"
 import type * as LanguageModel from "effect/ai/LanguageModel"
 import { toCodecOpenAI } from "effect/ai/OpenAiStructuredOutput"
 import * as Tool from "effect/ai/Tool"
+import * as Names from "@selvage/provider/Names"
+import * as ToolSchema from "@selvage/provider/ToolSchema"
 import * as Effect from "effect/Effect"
+import type * as JsonSchema from "effect/JsonSchema"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Errors from "./errors.ts"
@@ -13,35 +16,59 @@ import * as Hosted from "./hosted.ts"
 
 /** A tool as either API wants it. */
 export interface WireTool {
+  /** Its name in the toolkit. */
   readonly name: string
   readonly description: string | undefined
   readonly parameters: Record<string, unknown>
   readonly strict: boolean
   /** From what the model wrote to what the tool's schema encodes; none when it is not of the promised shape. */
   readonly decode: (params: unknown) => Option.Option<unknown>
+  /** Whether its parameters stand in a field of their own. */
+  readonly wrapped: boolean
 }
 
 // Tools are immutable and their schemas cost much more to convert than a request does to send.
 const prepared = new WeakMap<Tool.Any, WireTool>()
 const preparedPlain = new WeakMap<Tool.Any, WireTool>()
 
-const plain = (tool: Tool.Any): WireTool => ({
-  name: tool.name,
-  description: Tool.getDescription(tool),
-  parameters: Tool.getJsonSchema(tool),
-  strict: false,
-  decode: Option.some
-})
+const described = (tool: Tool.Any) => ({ name: tool.name, description: Tool.getDescription(tool) })
 
-const strict = (tool: Tool.Any): WireTool => ({
-  name: tool.name,
-  description: Tool.getDescription(tool),
-  parameters: toCodecOpenAI(tool.parametersSchema).jsonSchema,
-  strict: true,
-  // The encoded side only: optional properties travel as required nullable ones, tuples and records in other shapes.
-  // Checks are left to whoever decodes the call, which knows the tool's failure mode.
-  decode: Schema.decodeUnknownOption(toCodecOpenAI(Schema.toEncoded(tool.parametersSchema)).codec)
-})
+const plain = (tool: Tool.Any, schema: JsonSchema.JsonSchema): WireTool => {
+  const wrapped = ToolSchema.isWrapped(schema)
+  return {
+    ...described(tool),
+    parameters: ToolSchema.plain(schema),
+    strict: false,
+    decode: wrapped ? (params) => Option.some(ToolSchema.unwrap(params)) : Option.some,
+    wrapped
+  }
+}
+
+/** The tool in strict mode; none where its schema is beyond that. */
+const strict = (tool: Tool.Any, schema: JsonSchema.JsonSchema): WireTool | undefined => {
+  if (ToolSchema.isEmpty(schema)) {
+    return { ...described(tool), parameters: ToolSchema.empty, strict: true, decode: Option.some, wrapped: false }
+  }
+  const wrapped = ToolSchema.isWrapped(schema)
+  const own = tool.parametersSchema
+  try {
+    const sent = wrapped ? Schema.Struct({ [ToolSchema.field]: own }) : own
+    const parameters = ToolSchema.tame(toCodecOpenAI(sent).jsonSchema)
+    if (ToolSchema.beyond(parameters, ToolSchema.openAi) !== undefined) return undefined
+    // The encoded side only: optional properties travel as required nullable ones, tuples and records in other shapes.
+    // Checks are left to whoever decodes the call, which knows the tool's failure mode.
+    const decode = Schema.decodeUnknownOption(toCodecOpenAI(Schema.toEncoded(sent)).codec)
+    return {
+      ...described(tool),
+      parameters,
+      strict: true,
+      decode: wrapped ? (params) => Option.map(decode(params), ToolSchema.unwrap) : decode,
+      wrapped
+    }
+  } catch {
+    return undefined
+  }
+}
 
 const describe = (thrown: unknown): string => (thrown instanceof Error ? thrown.message : String(thrown))
 
@@ -53,25 +80,21 @@ const prepare = (
   const cache = allowStrict ? prepared : preparedPlain
   const known = cache.get(tool)
   if (known !== undefined) return Effect.succeed(known)
-  return Effect.suspend(() => {
-    const asked = Tool.getStrictMode(tool)
-    const own = Tool.isDynamic(tool) && tool.jsonSchema !== undefined
-    const unsupported = (thrown: unknown) =>
+  return Effect.try({
+    try: () => {
+      const schema = Tool.getJsonSchema(tool)
+      const own = Tool.isDynamic(tool) && tool.jsonSchema !== undefined
+      const isStrict = allowStrict && !own && Tool.getStrictMode(tool) !== false
+      // Not every schema has a strict form: such a tool is still a usable tool, and its arguments are checked when they come.
+      const wire = (isStrict ? strict(tool, schema) : undefined) ?? plain(tool, schema)
+      cache.set(tool, wire)
+      return wire
+    },
+    catch: (thrown) =>
       Errors.make(
         context,
-        new AiError.UnsupportedSchemaError({
-          description: `parameters of tool '${tool.name}': ${describe(thrown)}`
-        })
+        new AiError.UnsupportedSchemaError({ description: `parameters of tool '${tool.name}': ${describe(thrown)}` })
       )
-    const convert = (make: (tool: Tool.Any) => WireTool) => Effect.try({ try: () => make(tool), catch: unsupported })
-    const made =
-      asked === false || own || !allowStrict
-        ? convert(plain)
-        : asked === true
-          ? convert(strict)
-          : // Strict is the default, but not every schema has a strict form: such a tool is still a usable tool.
-            Effect.catch(convert(strict), () => convert(plain))
-    return Effect.tap(made, (wire) => Effect.sync(() => cache.set(tool, wire)))
   })
 }
 
@@ -81,6 +104,8 @@ export interface Prepared {
   readonly functions: ReadonlyMap<string, WireTool>
   /** Those OpenAI executes. */
   readonly hosted: ReadonlyArray<Hosted.HostedTool>
+  /** What tools are called on the wire. */
+  readonly names: Names.Names
 }
 
 /** Prepares what of a request concerns tools. `strict: false` is for servers that know no strict schemas. */
@@ -95,11 +120,19 @@ export const prepareAll = Effect.fnUntracedEager(function* (
     if (Tool.isProviderDefined(tool)) hosted.push(yield* Hosted.prepare(tool, context))
     else functions.set(tool.name, yield* prepare(tool, context, strict))
   }
-  return { functions, hosted }
+  return { functions, hosted, names: Names.make(Names.tools, functions.keys()) }
 })
 
+/** The parameters of an earlier call as its tool has them on the wire. */
+export const wireParams =
+  ({ functions }: Prepared) =>
+  (name: string, params: unknown): unknown =>
+    functions.get(name)?.wrapped === true ? ToolSchema.wrap(params) : params
+
 /** The tool choice without its shape, which differs between the APIs. A `oneOf` has already narrowed the tools. */
-export const choice = (toolChoice: LanguageModel.ToolChoice<string>): "auto" | "none" | "required" | { tool: string } =>
+export const choice = (
+  toolChoice: LanguageModel.ToolChoice<string>
+): "auto" | "none" | "required" | { readonly tool: string } =>
   typeof toolChoice === "string"
     ? toolChoice
     : "tool" in toolChoice
@@ -140,17 +173,20 @@ export const parseParameters = (
   return deferred ? Effect.orElseSucceed(decoded, () => text) : decoded
 }
 
-/** The strict JSON schema of a structured answer. */
+/** The JSON schema of a structured answer: strict where it can be. */
 export const responseSchema = (
   format: { readonly objectName: string; readonly schema: Schema.Top },
   context: Errors.RequestContext
-): Effect.Effect<{ name: string; schema: Record<string, unknown>; strict: true }, AiError.AiError> =>
+): Effect.Effect<{ name: string; schema: Record<string, unknown>; strict: boolean }, AiError.AiError> =>
   Effect.try({
-    try: () => ({
-      // The API allows only these characters, and 64 of them.
-      name: format.objectName.replaceAll(/[^a-zA-Z0-9_-]/g, "_").slice(0, 64) || "answer",
-      schema: toCodecOpenAI(format.schema).jsonSchema,
-      strict: true as const
-    }),
+    try: () => {
+      const schema = ToolSchema.tame(toCodecOpenAI(format.schema).jsonSchema)
+      return {
+        // The API allows only these characters, and 64 of them.
+        name: format.objectName.replaceAll(/[^a-zA-Z0-9_-]/g, "_").slice(0, 64) || "answer",
+        schema,
+        strict: ToolSchema.beyond(schema, ToolSchema.openAi) === undefined
+      }
+    },
     catch: (thrown) => Errors.make(context, new AiError.UnsupportedSchemaError({ description: describe(thrown) }))
   })
