@@ -33,6 +33,7 @@
 import { answers } from "./internal/modelLaws/answers.ts"
 import { failures } from "./internal/modelLaws/failures.ts"
 import { objects } from "./internal/modelLaws/objects.ts"
+import { type RequestCases, requests } from "./internal/modelLaws/requests.ts"
 import type { Capability, Law } from "./internal/modelLaws/stage.ts"
 import { tools } from "./internal/modelLaws/tools.ts"
 
@@ -52,9 +53,14 @@ export { type AnswerLaw, type Asked, wellFormed } from "./internal/modelLaws/wel
 /** What a provider, or its stage, cannot do, and why. */
 export type Cannot = Partial<Readonly<Record<Capability, string>>>
 
-/** The laws. Those that need what a provider cannot do are `excluded`, with the reason. */
-export const all = (cannot: Cannot = {}): ReadonlyArray<Law> =>
-  [...answers, ...tools, ...objects, ...failures].map(({ check, name, needs }) => ({
+export type { RequestCases } from "./internal/modelLaws/requests.ts"
+
+/**
+ * The laws. Those that need what a provider cannot do are `excluded`, with the reason. The law of requests is worth as much as its stage is
+ * strict (`StrictProvider.stage`), and takes as long as it has `cases`.
+ */
+export const all = (cannot: Cannot = {}, cases: RequestCases = {}): ReadonlyArray<Law> =>
+  [...answers, ...tools, ...objects, ...failures, requests(cases)].map(({ check, name, needs }) => ({
     name,
     check,
     excluded: needs.map((capability) => cannot[capability]).find((reason) => reason !== undefined)

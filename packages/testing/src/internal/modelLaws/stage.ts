@@ -108,6 +108,8 @@ export type Capability =
   | "bodies"
   /** Keeps the schemas of objects in them. */
   | "schemas"
+  /** Refuses what the real API refuses. */
+  | "strict"
 
 /** A sentence about models, and an effect that fails where it does not hold. */
 export interface Law {
