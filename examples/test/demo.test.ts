@@ -1,7 +1,7 @@
-import { LLMock } from "@copilotkit/aimock"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
 import { SqliteClient } from "@selvage/sqlite"
+import { LanguageModelLaws, StrictProvider } from "@selvage/testing"
 import * as Effect from "effect/Effect"
 import * as SqlClient from "effect/sql/SqlClient"
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
@@ -18,25 +18,6 @@ const oneMessage = (stderr: string, lines = 1) => {
   assert.lengthOf(stderr.trim().split("\n"), lines, stderr)
   assert.notMatch(stderr, /\n\s+at /)
 }
-
-const aimock = Effect.acquireRelease(
-  Effect.promise(async () => {
-    const mock = new LLMock({ port: 0, logLevel: "silent" })
-    mock.addFixtures([
-      {
-        match: { hasToolResult: false },
-        response: { toolCalls: [{ name: "check_stock", arguments: '{"sku":"HND-001"}', id: "call_1" }] }
-      },
-      {
-        match: { hasToolResult: true },
-        response: { content: '{"order":false,"supplierId":null,"units":0,"reasons":["The mock says no."]}' }
-      }
-    ])
-    await mock.start()
-    return mock
-  }),
-  (mock) => Effect.promise(() => mock.stop())
-)
 
 // One after the other: a job that runs in this process would hold back the one that is to be killed in time.
 describe("the demo", () => {
@@ -124,28 +105,28 @@ describe("the demo", () => {
     })
   )
 
-  it.live("uses OpenAI or Anthropic by configuration alone", () =>
+  it.live("uses OpenAI or Anthropic by configuration alone, with requests that they take", () =>
     Effect.gen(function* () {
-      const mock = yield* aimock
       const directory = yield* temporary
-      for (const [env, path] of [
-        [{ OPENAI_API_KEY: "sk-test", OPENAI_BASE_URL: `${mock.url}/v1` }, "/v1/responses"],
-        [
-          {
-            SELVAGE_MODEL_SMART: "anthropic:claude-sonnet-4-6",
-            ANTHROPIC_API_KEY: "sk-ant-test",
-            ANTHROPIC_BASE_URL: mock.url
-          },
-          "/v1/messages"
-        ]
-      ] as const) {
-        const { code, stderr, stdout } = yield* demo(directory, ["--only", "HND-001"], env)
+      const { Answer } = LanguageModelLaws.Turn
+      const no = '{"order":false,"supplierId":null,"units":0,"reasons":["The provider says no."]}'
+      for (const env of [
+        (url: string) => ({ OPENAI_API_KEY: "sk-test", OPENAI_BASE_URL: `${url}/v1` }),
+        (url: string) => ({ OPENAI_API_KEY: "sk-test", OPENAI_BASE_URL: `${url}/v1`, SELVAGE_OPENAI_API: "chat" }),
+        (url: string) => ({ ANTHROPIC_API_KEY: "sk-ant-test", ANTHROPIC_BASE_URL: url })
+      ]) {
+        const provider = yield* StrictProvider.make(
+          Answer({ calls: [{ id: "call_1", name: "check_stock", arguments: '{"sku":"HND-001"}' }] }),
+          Answer({ text: no })
+        )
+        const { code, stderr, stdout } = yield* demo(directory, ["--only", "HND-001"], env(provider.url))
+        assert.deepStrictEqual(yield* provider.refusals, [])
         assert.strictEqual(code, 0, stderr)
-        assert.include(stdout, "The mock says no.")
-        const requests = mock.getRequests().filter((request) => request.path === path)
-        assert.isAtLeast(requests.length, 2)
+        assert.include(stdout, "The provider says no.")
+        const requests = yield* provider.received
+        assert.isAtLeast(requests.length, 3)
         for (const tool of ["check_stock", "list_offers", "forecast_demand", "place_order"]) {
-          assert.include(JSON.stringify(requests[0]?.body), tool)
+          assert.include(JSON.stringify(requests[0]), tool)
         }
       }
     })
