@@ -46,6 +46,7 @@ import {
 } from "./Errors.ts"
 import { policyOf } from "./internal/journalFold.ts"
 import * as Memory from "./internal/memoryJournal.ts"
+import { pause } from "./internal/turns.ts"
 
 /**
  * Where a thread stands: `unfinished` (a run is under way, or was killed), `waiting` for answers, `done`, or `failed`.
@@ -243,7 +244,10 @@ export const exportThread = (thread: string): Stream.Stream<string, ReadFailure,
       const entries = Stream.range(0, Math.ceil(head / exportPage) - 1).pipe(
         Stream.flatMap((page) =>
           Stream.fromIterableEffect(
-            journal.read(thread, { after: page * exportPage, until: Math.min(head, (page + 1) * exportPage) })
+            Effect.andThen(
+              pause,
+              journal.read(thread, { after: page * exportPage, until: Math.min(head, (page + 1) * exportPage) })
+            )
           )
         )
       )
@@ -269,6 +273,7 @@ export const importThread = <E, R>(
     const entries: Array<Sequenced> = []
     const next = Effect.fnUntraced(function* (text: string) {
       line++
+      if (line % exportPage === 0) yield* pause
       if (text.trim() === "") return
       const beyond = Bound.textIssue(text)
       if (beyond !== undefined) return yield* new ImportInvalid({ line, issue: beyond })

@@ -11,6 +11,7 @@ import { hasEntry } from "./journalFold.ts"
 import { fold } from "./open.ts"
 import { emptyFrame, type Replay, toOpenAsk } from "./replay.ts"
 import * as Shapes from "./shapes.ts"
+import { pause } from "./turns.ts"
 import { type Summary, SummaryFold } from "./summary.ts"
 
 // How many entries are read at once.
@@ -31,6 +32,7 @@ const foldEntries = Effect.fnUntraced(function* <E>(
   next: (entry: Sequenced) => E | undefined
 ): Effect.fn.Return<void, E | ReadFailure> {
   for (let after = 0; after < until; after += page) {
+    yield* pause
     for (const entry of yield* journal.read(thread, { after, until: Math.min(until, after + page) })) {
       const error = next(entry)
       if (error !== undefined) return yield* Effect.fail(error)

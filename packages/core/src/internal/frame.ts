@@ -207,6 +207,7 @@ const shapeDifferences = (log: FrameLog, graph: Compiled, resting: boolean): Rea
   if (!resting) {
     if (last?._tag === "Step") for (const { node } of last.results) nodes.add(node)
     if (last?._tag === "Patch") nodes.add(last.node!)
+    if (last === undefined) for (const { node } of log.base?.finished ?? []) nodes.add(node)
   }
   for (const node of nodes) {
     if (!Object.hasOwn(graph.nodes, node))

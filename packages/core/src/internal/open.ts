@@ -2,11 +2,14 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import type { ReadFailure } from "../Errors.ts"
 import type { Journal } from "../Journal.ts"
 import type { Compiled } from "./compile.ts"
+import { restore, type Run } from "./frame.ts"
 import { emptyReplay, type Replay, replay } from "./replay.ts"
 import * as Snapshot from "./snapshot.ts"
+import { pause } from "./turns.ts"
 
 /** A thread as it stands. */
 export interface Opened {
@@ -71,7 +74,7 @@ export const open = Effect.fnUntraced(function* (
   const { head, id } = yield* journal.info(thread)
   const warm = takeWarm(journal, thread, graph)
   if (warm !== undefined && warm.id === id && warm.log.head <= head) {
-    if (warm.log.head < head) replay(warm.log, yield* journal.read(thread, { after: warm.log.head }), warm.graph)
+    yield* readOn(journal, thread, warm.log, warm.graph, head)
     // Only looked at: the next run finds it where it was.
     if (graph !== undefined) return warm
     yield* keepWarm(journal, thread, warm.graph, warm)
@@ -90,5 +93,41 @@ export const fold = Effect.fnUntraced(function* (
   const snapshot = until > shortest ? yield* journal.snapshot(thread) : Option.none()
   const cut = Option.isSome(snapshot) && snapshot.value.seq <= until ? Snapshot.open(snapshot.value, graph) : undefined
   const log = cut ?? emptyReplay()
-  return replay(log, yield* journal.read(thread, { after: log.head, until }), graph)
+  yield* readOn(journal, thread, log, graph, until)
+  return log
 })
+
+// How many entries are read and folded between two looks at the time.
+const page = 512
+
+/** Folds the entries up to `until` into a replay, a page after the other; gives way in between. */
+const readOn = Effect.fnUntraced(function* (
+  journal: Journal["Service"],
+  thread: string,
+  log: Replay,
+  graph: Compiled | undefined,
+  until: number
+): Effect.fn.Return<void, ReadFailure> {
+  while (log.head < until) {
+    const entries = yield* journal.read(thread, { after: log.head, until: Math.min(until, log.head + page) })
+    if (entries.length === 0) return
+    replay(log, entries, graph)
+    if (log.head < until) {
+      if (graph !== undefined) condense(graph, log)
+      yield* pause
+    }
+  }
+})
+
+const nobody: Run = { journal: undefined, emit: undefined, committed: undefined, traced: false }
+
+/** The state stands for the changes before it, so that a long thread is folded page by page. What does not fit stays. */
+const condense = (graph: Compiled, log: Replay): void => {
+  const frame = log.frames.get("")
+  if (frame === undefined || frame.changes.length === 0) return
+  const restored = restore(nobody, graph, "", frame, true)
+  if (Result.isFailure(restored)) return
+  const { arrived, finished, state, step } = restored.success
+  frame.base = { state, step, finished, arrived }
+  frame.changes.length = 0
+}

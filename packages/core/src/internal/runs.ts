@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import type { Entry, Sequenced } from "../Entry.ts"
 import type { ReadFailure } from "../Errors.ts"
 import type { Journal } from "../Journal.ts"
+import { pause } from "./turns.ts"
 
 /** How a run ended: `seq` is the entry that says so. One that was `replaced` never came to its own end. */
 export type RunEnd =
@@ -69,6 +70,7 @@ export const find = Effect.fnUntraced(function* (
   const ends: Ends = new Map()
   let run: string | undefined
   for (let after = 0; after < until; after += page) {
+    yield* pause
     for (const sequenced of yield* journal.read(thread, { after, until: Math.min(until, after + page) })) {
       const { entry } = sequenced
       if (entry._tag !== "RunStarted") {

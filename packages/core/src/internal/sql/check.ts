@@ -2,6 +2,7 @@
 import * as Effect from "effect/Effect"
 import type { JournalUnavailable, ThreadNotFound } from "../../Errors.ts"
 import type { Finding } from "../../Journal.ts"
+import { pause } from "../turns.ts"
 import * as Chain from "./chain.ts"
 import type { Reader } from "./reader.ts"
 import { type Database, toEntry, unavailable, valuesOf } from "./rows.ts"
@@ -20,6 +21,7 @@ export const make = (database: Database, reader: Reader, maxFindings: number) =>
     let after = 0
     let hash = Chain.start
     while (findings.length < maxFindings) {
+      yield* pause
       const rows = yield* Effect.mapError(database.query(select, [thread, after]), unavailable("check a thread"))
       const values = yield* Effect.mapError(
         valuesOf(
