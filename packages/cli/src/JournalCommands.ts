@@ -15,7 +15,7 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { FileFailed, JournalUnsound } from "./Failure.ts"
 import * as Output from "./Output.ts"
-import { journal as journalLayer, jsonFlag } from "./Root.ts"
+import { journal as journalLayer, journalToWrite, jsonFlag } from "./Root.ts"
 
 type Checked = { readonly thread: string; readonly findings: ReadonlyArray<Journal.Finding> }
 
@@ -117,7 +117,7 @@ const imported = Command.make(
     )
     const { head, thread } = yield* Effect.provide(
       Journal.importThread(lines, { as: Option.getOrUndefined(as) }),
-      yield* journalLayer
+      yield* journalToWrite
     )
     yield* Output.print([json ? Output.json({ thread, head }) : Output.printable(thread)])
   })
@@ -164,7 +164,7 @@ const prune = Command.make(
     const age = Option.getOrElse(parseAge(olderThan), () => Duration.infinity)
     const removed = yield* Effect.provide(
       Journal.retain({ olderThan: age, status: status.length === 0 ? undefined : status }),
-      yield* journalLayer
+      yield* journalToWrite
     )
     yield* Output.print([
       json ? Output.json({ removed }) : `${removed} ${removed === 1 ? "thread" : "threads"} removed.`

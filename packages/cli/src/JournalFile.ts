@@ -10,11 +10,28 @@ import * as SqliteJournal from "@selvage/sqlite/SqliteJournal"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
+import { existsSync } from "node:fs"
 import { DatabaseSync } from "node:sqlite"
+import { pathToFileURL } from "node:url"
 import { JournalFileNotFound, NotAJournal } from "./Failure.ts"
 
 /** What opening a journal file can fail with. */
 export type OpenFailure = JournalFileNotFound | NotAJournal | JournalUnavailable
+
+// Beside a file on a read-only mount neither a log nor its index can be made: then it is read as one that does not change.
+const openToRead = (file: string): DatabaseSync => {
+  const database = new DatabaseSync(file, { readOnly: true, timeout: 1000 })
+  try {
+    database.prepare("PRAGMA schema_version").get()
+    return database
+  } catch (cause) {
+    database.close()
+    if (existsSync(`${file}-wal`)) throw cause
+    const url = pathToFileURL(file)
+    url.searchParams.set("immutable", "1")
+    return new DatabaseSync(url, { readOnly: true, timeout: 1000 })
+  }
+}
 
 const check = Effect.fnUntraced(function* (file: string) {
   const fs = yield* FileSystem.FileSystem
@@ -27,7 +44,7 @@ const check = Effect.fnUntraced(function* (file: string) {
   const found = yield* Effect.try({
     // Read-only, unlike the client: nothing of a file that is no journal may change.
     try: () => {
-      const database = new DatabaseSync(file, { readOnly: true, timeout: 1000 })
+      const database = openToRead(file)
       try {
         return database.prepare("SELECT 1 FROM sqlite_master WHERE name = 'selvage_threads'").get() !== undefined
       } finally {
@@ -39,6 +56,9 @@ const check = Effect.fnUntraced(function* (file: string) {
   if (!found) return yield* new NotAJournal({ file, reason: "it is a database without threads" })
 })
 
-/** The journal in the file of that name. */
-export const layer = (file: string): Layer.Layer<Journal, OpenFailure, FileSystem.FileSystem> =>
-  Layer.unwrap(Effect.as(check(file), SqliteJournal.layer({ filename: file })))
+/** The journal in the file of that name. `readonly`: beside a writer, from a read-only mount, without a migration. */
+export const layer = (
+  file: string,
+  options: { readonly readonly: boolean }
+): Layer.Layer<Journal, OpenFailure, FileSystem.FileSystem> =>
+  Layer.unwrap(Effect.as(check(file), SqliteJournal.layer({ filename: file, readonly: options.readonly })))

@@ -28,5 +28,8 @@ export const jsonFlag = Flag.Boolean("json").pipe(
   Flag.withDefault(false)
 )
 
-/** The journal that the shared flags name. */
-export const journal = Effect.map(root, ({ journal }) => JournalFile.layer(journal))
+/** The journal that the shared flags name, to read: it changes nothing, and reads beside a writer. */
+export const journal = Effect.map(root, ({ journal }) => JournalFile.layer(journal, { readonly: true }))
+
+/** The journal that the shared flags name, to write. */
+export const journalToWrite = Effect.map(root, ({ journal }) => JournalFile.layer(journal, { readonly: false }))

@@ -18,7 +18,7 @@ import * as Stream from "effect/Stream"
 import * as Entries from "./Entries.ts"
 import * as GraphModule from "./GraphModule.ts"
 import * as Output from "./Output.ts"
-import { journal, jsonFlag, root } from "./Root.ts"
+import { journal, journalToWrite, jsonFlag, root } from "./Root.ts"
 
 const thread = Argument.String("thread").pipe(Argument.withDescription("The name of the thread"))
 
@@ -261,7 +261,7 @@ export const fork = Command.make(
         if (made.failure._tag !== "ThreadExists") return yield* made.failure
       }
       return yield* new ThreadExists({ thread: name })
-    }).pipe(Effect.provide(yield* journal))
+    }).pipe(Effect.provide(yield* journalToWrite))
     yield* Output.print([json ? Output.json(forked) : Output.printable(forked.thread)])
   })
 ).pipe(

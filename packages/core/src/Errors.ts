@@ -65,7 +65,7 @@ export class JournalConflict extends Schema.TaggedError<JournalConflict>()("Jour
   override get message() {
     const stands =
       this.actual === this.expected
-        ? "is another one than the caller knows: it was deleted and made again under its name"
+        ? "is another one than the caller knows: it was deleted and made again under its name, or its database was set back"
         : `stands at entry ${this.actual}, not at ${this.expected}: another process runs it`
     return (
       `Thread "${this.thread}" ${stands}. ` +

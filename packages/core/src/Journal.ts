@@ -63,6 +63,8 @@ export interface ThreadInfo {
   readonly status: Status
   /** Sequence number of the last entry. */
   readonly head: number
+  /** What tells the entries up to the last from all others: see {@link Appended.hash}. */
+  readonly hash?: string | undefined
   /** Milliseconds since the epoch. */
   readonly createdAt: number
   readonly updatedAt: number
@@ -92,6 +94,11 @@ export interface Appended {
   readonly snapshotDue: boolean
   /** The {@link ThreadInfo.id} of the thread. */
   readonly id: string
+  /**
+   * What tells the entries of the thread from all others of as many: the link of a hash chain. A journal that keeps none, such as
+   * one in memory, cannot be set back behind the back of a program.
+   */
+  readonly hash?: string | undefined
 }
 
 /** A fold of a prefix of a thread; only its maker knows of what kind. */
@@ -120,9 +127,9 @@ export interface Finding {
   /**
    * `gap`: entries are missing from `seq` on. `chain`: the entry, its time or its place was changed. `undecodable`: it
    * is no entry that this version knows, or a value of it is missing. `head`: the thread's own record does not fit its
-   * entries.
+   * entries. `snapshot`: the snapshot that stands on `seq` is not what was kept; it is not used.
    */
-  readonly kind: "gap" | "chain" | "undecodable" | "head"
+  readonly kind: "gap" | "chain" | "undecodable" | "head" | "snapshot"
   readonly issue: string
 }
 
@@ -140,7 +147,12 @@ export class Journal extends Context.Service<
       thread: string,
       expected: number,
       entries: readonly [Entry, ...ReadonlyArray<Entry>],
-      options?: { readonly id?: string | undefined; readonly past?: "posted" | undefined }
+      options?: {
+        readonly id?: string | undefined
+        readonly past?: "posted" | undefined
+        /** The hash of entry `expected`, as an append or {@link ThreadInfo} told it: another is a conflict. */
+        readonly hash?: string | undefined
+      }
     ) => Effect.Effect<Appended, JournalConflict | JournalUnavailable>
     /**
      * Appends entries from outside of the run (`Entry.Posted`: answers, queued inputs, queued patches) wherever the thread
@@ -159,7 +171,12 @@ export class Journal extends Context.Service<
      */
     readonly read: (
       thread: string,
-      range?: { readonly after?: number | undefined; readonly until?: number | undefined }
+      range?: {
+        readonly after?: number | undefined
+        readonly until?: number | undefined
+        /** The hash of entry `after` as the reader knows it; another there now is `JournalCorrupt`. */
+        readonly hash?: string | undefined
+      }
     ) => Effect.Effect<ReadonlyArray<Sequenced>, ReadFailure>
     /** What is known of one thread. */
     readonly info: (thread: string) => Effect.Effect<ThreadInfo, JournalUnavailable | ThreadNotFound>

@@ -26,7 +26,7 @@ import { onlyPosted, rangeOf } from "./internal/journalFold.ts"
 import * as Check from "./internal/sql/check.ts"
 import * as Dialect from "./internal/sql/dialect.ts"
 import * as KnownThreads from "./internal/sql/knownThreads.ts"
-import { prepare } from "./internal/sql/migrations.ts"
+import { prepare, readable } from "./internal/sql/migrations.ts"
 import * as Reader from "./internal/sql/reader.ts"
 import { type Database, isNameable, unavailable } from "./internal/sql/rows.ts"
 import * as Tail from "./internal/sql/tail.ts"
@@ -79,6 +79,8 @@ export interface Options {
    * has none.
    */
   readonly timeout?: Duration.Input | undefined
+  /** Default `false`. `true` makes and migrates no tables: those that are there are read. */
+  readonly readonly?: boolean | undefined
   /** For a database in this process: appends are then written without waiting for anything. */
   readonly transactNow?: TransactNow | undefined
 }
@@ -155,7 +157,7 @@ const makeJournal = Effect.fnUntraced(function* (
     limit,
     query: (text, params) => within(sql.unsafe(text, params).values, limit)
   }
-  yield* prepare(database)
+  yield* options.readonly === true ? readable(database) : prepare(database)
   const reader = Reader.make(database)
   const poll = Duration.fromInputUnsafe(options.poll ?? "250 millis")
   const { notifications } = options
@@ -185,7 +187,7 @@ const makeJournal = Effect.fnUntraced(function* (
     append: (thread, expected, entries, options) => {
       const place = options?.past === undefined ? "after" : "past"
       const appended = Effect.clockWith((clock) =>
-        append(thread, expected, entries, options?.id, clock.currentTimeMillisUnsafe(), place)
+        append(thread, expected, entries, options?.id, clock.currentTimeMillisUnsafe(), place, options?.hash)
       )
       return outside(
         database,
@@ -211,7 +213,10 @@ const makeJournal = Effect.fnUntraced(function* (
           )
         : Effect.fail(new ThreadNotFound({ thread })),
     read: (thread, range) =>
-      Effect.map(reader.page(thread, { ...rangeOf(range), limit: undefined }), ({ entries }) => entries),
+      Effect.map(
+        reader.page(thread, { ...rangeOf(range), limit: undefined, hash: range?.hash }),
+        ({ entries }) => entries
+      ),
     info: (thread) => Effect.map(reader.known(thread), ({ info }) => info),
     threads: reader.threads,
     fork: (from, at, as, patch) =>

@@ -438,7 +438,7 @@ const patchOnce = Effect.fnUntraced(function* (
     const { entries, state } = yield* atRest
     const patched: Entry = { _tag: "Patched", ...(yield* patchOf(graph, update, node, state)), ...keyed }
     const [first = patched, ...rest] = [...migrated, ...entries, patched]
-    const { written } = yield* journal.append(thread, log.head, [first, ...rest], { id })
+    const { written } = yield* journal.append(thread, log.head, [first, ...rest], { id, hash: opened.hash })
     yield* keepWarm(journal, thread, graph, opened)
     return { _tag: "Patched", seq: written.at(-1)!.seq }
   }

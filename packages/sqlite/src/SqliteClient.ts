@@ -31,7 +31,10 @@ import * as Semaphore from "effect/Semaphore"
 import * as SqlClient from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import * as Statement from "effect/sql/Statement"
+import { existsSync } from "node:fs"
 import { DatabaseSync } from "node:sqlite"
+import { pathToFileURL } from "node:url"
+import * as FileIdentity from "./internal/FileIdentity.ts"
 import { makeConnection } from "./internal/SqliteConnection.ts"
 import * as SqliteFailure from "./internal/SqliteFailure.ts"
 
@@ -62,6 +65,11 @@ export const SqliteClient = Context.Service<SqliteClient>("selvage/sqlite/Sqlite
 export interface SqliteClientConfig {
   /** Path of the file, created if it is not there, or `:memory:`. Its directory must exist. */
   readonly filename: string
+  /**
+   * Default `false`. `true` opens a file that is there, writes nothing, and reads beside a writer. Where the directory cannot be
+   * written (a read-only mount) and no write-ahead log stands beside the file, it is read as one that does not change.
+   */
+  readonly readonly?: boolean | undefined
   /** Default `wal`: readers do not wait for the writer. A file keeps its mode; `:memory:` has its own. */
   readonly journalMode?: "wal" | "delete" | "truncate" | "persist" | undefined
   /**
@@ -118,12 +126,17 @@ const open = Effect.fnUntraced(function* (config: SqliteClientConfig) {
   }
   const database = yield* Effect.acquireRelease(
     Effect.try({
-      try: () => new DatabaseSync(filename, { timeout: 0 }),
+      try: () => (config.readonly === true ? openToRead(filename) : new DatabaseSync(filename, { timeout: 0 })),
       catch: (cause) => SqliteFailure.fromCause(filename, "open", cause)
     }),
     (database) => Effect.sync(() => database.close())
   )
-  const connection = makeConnection(database, config)
+  const identity = FileIdentity.of(filename)
+  const connection = makeConnection(database, config, identity)
+  if (config.readonly === true) {
+    yield* connection.executeUnprepared("PRAGMA schema_version", [], undefined)
+    return { connection, database }
+  }
   const [mode] = yield* connection.executeValuesUnprepared(`PRAGMA journal_mode = ${journalMode}`, [])
   if (mode?.[0] !== journalMode && mode?.[0] !== "memory") {
     return yield* SqliteFailure.refused(
@@ -137,6 +150,21 @@ const open = Effect.fnUntraced(function* (config: SqliteClientConfig) {
   yield* connection.executeUnprepared("PRAGMA schema_version", [], undefined)
   return { connection, database }
 })
+
+/** A file that is there, to read; also where nothing beside it can be written, as a log and an index of it would have to be. */
+const openToRead = (filename: string): DatabaseSync => {
+  const database = new DatabaseSync(filename, { readOnly: true, timeout: 0 })
+  try {
+    database.prepare("PRAGMA schema_version").get()
+    return database
+  } catch (cause) {
+    database.close()
+    if (SqliteFailure.isBusy(cause) || existsSync(`${filename}-wal`)) throw cause
+    const url = pathToFileURL(filename)
+    url.searchParams.set("immutable", "1")
+    return new DatabaseSync(url, { readOnly: true, timeout: 0 })
+  }
+}
 
 const layerFrom = <E>(acquire: Effect.Effect<SqliteClient, E, Scope.Scope | Reactivity.Reactivity>) =>
   Layer.effectContext(

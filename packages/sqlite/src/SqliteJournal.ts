@@ -37,6 +37,11 @@ export interface Options {
   readonly snapshots?: SnapshotPolicy | undefined
   /** How often a tail looks for the appends of other processes. Default 250 ms. */
   readonly poll?: Duration.Input | undefined
+  /**
+   * Default `false`. `true` reads a journal that is there, beside its writer and from a read-only mount: nothing is written, and
+   * its tables are not migrated. What writes fails with `JournalUnavailable`.
+   */
+  readonly readonly?: boolean | undefined
   /** How long to wait for a lock another process holds before a `JournalUnavailable`. Default 5 seconds. */
   readonly busyTimeout?: Duration.Input | undefined
 }
@@ -46,12 +51,12 @@ export interface Options {
  * no database, or cannot be opened, is a `JournalUnavailable` that says so.
  */
 export const layer = (options: Options): Layer.Layer<Journal, JournalUnavailable> => {
-  const { busyTimeout, durability = "full", filename, poll, snapshots } = options
+  const { busyTimeout, durability = "full", filename, poll, readonly = false, snapshots } = options
   const store: SqlJournal.Named = { name: `SQLite "${filename}"` }
-  const client = SqliteClient.layer({ filename, synchronous: durability, busyTimeout })
+  const client = SqliteClient.layer({ filename, synchronous: durability, busyTimeout, readonly })
   const journal = Layer.unwrap(
     Effect.map(SqliteClient.SqliteClient, ({ transactNow }) =>
-      SqlJournal.layerWith({ store, poll, snapshots, transactNow })
+      SqlJournal.layerWith({ store, poll, snapshots, readonly, ...(readonly ? {} : { transactNow }) })
     )
   )
   return Layer.effectContext(

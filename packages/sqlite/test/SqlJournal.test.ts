@@ -10,6 +10,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import { SqlClient } from "effect/sql/SqlClient"
+import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { spawn } from "node:child_process"
 import { fileURLToPath } from "node:url"
@@ -45,13 +46,13 @@ const damages: ReadonlyArray<{
     name: "a changed entry",
     statements: ["UPDATE selvage_entries SET entry = replace(entry, '4', '5') WHERE thread = 't' AND seq = 4"],
     findings: ["4 chain"],
-    unreadable: undefined
+    unreadable: 4
   },
   {
     name: "a changed time",
     statements: ["UPDATE selvage_entries SET at = at + 1 WHERE thread = 't' AND seq = 9"],
     findings: ["9 chain"],
-    unreadable: undefined
+    unreadable: 9
   },
   {
     name: "a changed entry with a hash to match",
@@ -59,7 +60,7 @@ const damages: ReadonlyArray<{
       "UPDATE selvage_entries SET hash = 'AAAAAAAAAAAAAAAAAAAAAA', entry = entry || ' ' WHERE thread = 't' AND seq = 4"
     ],
     findings: ["4 chain", "5 chain"],
-    unreadable: undefined
+    unreadable: 4
   },
   {
     name: "two swapped entries",
@@ -69,7 +70,7 @@ const damages: ReadonlyArray<{
       "UPDATE selvage_entries SET seq = 7 WHERE thread = 't' AND seq = 99"
     ],
     findings: ["3 chain", "4 chain", "7 chain", "8 chain"],
-    unreadable: undefined
+    unreadable: 3
   },
   {
     name: "a truncated tail",
@@ -84,7 +85,7 @@ const damages: ReadonlyArray<{
       "UPDATE selvage_threads SET head = 8 WHERE thread = 't'"
     ],
     findings: ["8 head"],
-    unreadable: undefined
+    unreadable: 8
   },
   {
     name: "a head that fell behind",
@@ -387,6 +388,30 @@ for (const { behind, name, skip } of databases("selvage_sql_journal_test")) {
           yield* run("DELETE FROM selvage_entries WHERE thread = 'old' AND seq = 1")
           assert.strictEqual((yield* journal.check("old"))[0]?.kind, "gap")
         }).pipe(Effect.provide(journal))
+      })
+    )
+
+    it.effect("tables of the second version are brought up to date, and their snapshots made anew", () =>
+      Effect.gen(function* () {
+        const { journal, run } = yield* behind
+        const reopened = Layer.fresh(journal)
+        yield* Effect.gen(function* () {
+          const journal = yield* Journal.Journal
+          yield* journal.append("t", 0, many(3))
+          yield* journal.keepSnapshot("t", 2, { n: 3 })
+        }).pipe(Effect.provide(journal))
+        yield* run(
+          "ALTER TABLE selvage_snapshots DROP COLUMN hash",
+          "DELETE FROM selvage_migrations WHERE migration_id > 2"
+        )
+        yield* Effect.gen(function* () {
+          const journal = yield* Journal.Journal
+          assert.isTrue(Option.isNone(yield* journal.snapshot("t")))
+          assert.lengthOf(yield* journal.read("t"), 3)
+          yield* journal.keepSnapshot("t", 2, { n: 4 })
+          assert.deepStrictEqual(Option.getOrUndefined(yield* journal.snapshot("t")), { seq: 2, value: { n: 4 } })
+          assert.deepStrictEqual(yield* journal.check("t"), [])
+        }).pipe(Effect.provide(reopened))
       })
     )
 

@@ -15,6 +15,8 @@ import { pause } from "./turns.ts"
 export interface Opened {
   /** The journal's id of the thread; `undefined` before its first entry. */
   id: string | undefined
+  /** The hash of the log's last entry, where it is known. */
+  hash?: string | undefined
   readonly log: Replay
   /** Whether another may fold into the log too: it is only to be looked at. */
   readonly shared?: boolean
@@ -47,7 +49,7 @@ export const keepWarm = (
   opened: Opened
 ): Effect.Effect<void> =>
   Effect.map(Effect.service(WarmThreads), (bound) => {
-    const { id, log } = opened
+    const { hash, id, log } = opened
     if (id === undefined || bound < 1) return
     let threads = held.get(journal)
     if (threads === undefined) {
@@ -55,7 +57,7 @@ export const keepWarm = (
       held.set(journal, threads)
     }
     threads.delete(thread)
-    threads.set(thread, { id, log, graph })
+    threads.set(thread, { id, hash, log, graph })
     if (threads.size > bound) {
       const [oldest] = threads.keys()
       threads.delete(oldest!)
@@ -71,17 +73,39 @@ export const open = Effect.fnUntraced(function* (
   thread: string,
   graph: Compiled | undefined
 ): Effect.fn.Return<Opened, ReadFailure> {
-  const { head, id } = yield* journal.info(thread)
+  const { hash, head, id } = yield* journal.info(thread)
   const warm = takeWarm(journal, thread, graph)
-  if (warm !== undefined && warm.id === id && warm.log.head <= head) {
-    yield* readOn(journal, thread, warm.log, warm.graph, head)
+  if (warm !== undefined && warm.id === id && (yield* catchesUp(journal, thread, warm, { head, hash }))) {
     // Only looked at: the next run finds it where it was.
     if (graph !== undefined) return warm
     yield* keepWarm(journal, thread, warm.graph, warm)
-    return { id, log: warm.log, shared: true }
+    return { id, hash: warm.hash, log: warm.log, shared: true }
   }
-  return { id, log: yield* fold(journal, thread, graph, head) }
+  return { id, hash, log: yield* fold(journal, thread, graph, head) }
 })
+
+/** Whether what is held is what stands, as far as it goes, and then all of it: a database may have been set back meanwhile. */
+const catchesUp = (
+  journal: Journal["Service"],
+  thread: string,
+  warm: Warm,
+  { hash, head }: { readonly head: number; readonly hash: string | undefined }
+): Effect.Effect<boolean, ReadFailure> => {
+  const { log } = warm
+  if (log.head > head) return Effect.succeed(false)
+  if (log.head === head) {
+    const same = warm.hash === undefined || warm.hash === hash
+    warm.hash = hash
+    return Effect.succeed(same)
+  }
+  return readOn(journal, thread, log, warm.graph, head, warm.hash).pipe(
+    Effect.map(() => {
+      warm.hash = log.head === head ? hash : undefined
+      return true
+    }),
+    Effect.catchTag("JournalCorrupt", () => Effect.succeed(false))
+  )
+}
 
 /** The fold of the entries 1 to `until`. */
 export const fold = Effect.fnUntraced(function* (
@@ -106,10 +130,14 @@ const readOn = Effect.fnUntraced(function* (
   thread: string,
   log: Replay,
   graph: Compiled | undefined,
-  until: number
+  until: number,
+  hash?: string | undefined
 ): Effect.fn.Return<void, ReadFailure> {
+  let known = hash
   while (log.head < until) {
-    const entries = yield* journal.read(thread, { after: log.head, until: Math.min(until, log.head + page) })
+    const range = { after: log.head, until: Math.min(until, log.head + page), hash: known }
+    const entries = yield* journal.read(thread, range)
+    known = undefined
     if (entries.length === 0) return
     replay(log, entries, graph)
     if (log.head < until) {

@@ -65,15 +65,16 @@ export const make = (options: {
     if (emit !== undefined) for (const entry of entries) if (entry.seq > after) untold.push(entry)
   }
 
-  const wrote = ({ id, snapshotDue, written }: Appended): boolean => {
+  const wrote = ({ hash, id, snapshotDue, written }: Appended): boolean => {
     opened.id = id
+    opened.hash = hash
     took(written)
     return snapshotDue
   }
 
   const write = (entries: Entries): Effect.Effect<boolean, JournalFailure> =>
     Effect.matchEffect(
-      Effect.suspend(() => journal.append(thread, log.head, entries, { id: opened.id })),
+      Effect.suspend(() => journal.append(thread, log.head, entries, { id: opened.id, hash: opened.hash })),
       {
         onSuccess: (appended) => {
           const snapshotDue = wrote(appended)
@@ -86,7 +87,7 @@ export const make = (options: {
   /** Writes behind what was posted in between, and takes that in. However much is posted, this is one more append. */
   const pass = Effect.fnUntraced(function* (entries: Entries, conflict: JournalConflict) {
     const after = log.head
-    const appended = yield* journal.append(thread, after, entries, { id: opened.id, past: "posted" })
+    const appended = yield* journal.append(thread, after, entries, { id: opened.id, hash: opened.hash, past: "posted" })
     const until = appended.written[0]!.seq - 1
     if (until > after) {
       const between = yield* Effect.catchTag(
@@ -104,6 +105,7 @@ export const make = (options: {
       Effect.suspend(() => journal.read(thread, { after: log.head, until })),
       (between) => {
         took(between, graph)
+        if (between.length > 0) opened.hash = undefined
         return emit === undefined ? Effect.void : oneTells.withPermits(1)(tell(emit))
       }
     )

@@ -11,6 +11,7 @@ import type { Connection } from "effect/sql/SqlConnection"
 import { isSqlError, type SqlError } from "effect/sql/SqlError"
 import * as Stream from "effect/Stream"
 import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite"
+import type { FileIdentity } from "./FileIdentity.ts"
 import * as SqliteFailure from "./SqliteFailure.ts"
 import * as SqliteValue from "./SqliteValue.ts"
 
@@ -44,8 +45,17 @@ export interface SqliteConnection extends Connection {
 }
 
 /** The one connection on `database`: statements prepared and bounded, locks waited for, errors typed. */
-export const makeConnection = (database: DatabaseSync, config: SqliteConnectionConfig): SqliteConnection => {
+export const makeConnection = (
+  database: DatabaseSync,
+  config: SqliteConnectionConfig,
+  identity: FileIdentity
+): SqliteConnection => {
   const { filename } = config
+  /** Throws an `SqlError` where what would be committed, or is read, is no longer the file of that name. */
+  const checkFile = () => {
+    const lost = identity.lost()
+    if (lost !== undefined) throw SqliteFailure.lost(filename, lost)
+  }
   const prepare = makePrepare(database, filename, config.preparedStatements ?? 128)
   const wait = waitForLock(Duration.fromInputUnsafe(config.busyTimeout ?? "5 seconds"))
 
@@ -60,6 +70,8 @@ export const makeConnection = (database: DatabaseSync, config: SqliteConnectionC
       const once = (): Effect.Effect<A, SqlError> => {
         let operation = "prepare"
         try {
+          // Before a transaction begins and before it is committed; so also before a statement on its own.
+          if (!database.isTransaction || commits.test(sql)) checkFile()
           const statement = prepare(sql, request.prepared)
           statement.setReturnArrays(request.arrays)
           operation = "execute"
@@ -109,6 +121,7 @@ export const makeConnection = (database: DatabaseSync, config: SqliteConnectionC
       }
       try {
         const result = use(executeNow)
+        checkFile()
         executeNow("COMMIT", [])
         return { result }
       } catch (cause) {
@@ -149,6 +162,8 @@ export const makeConnection = (database: DatabaseSync, config: SqliteConnectionC
     }
   }
 }
+
+const commits = /^\s*(?:COMMIT|END)\b/i
 
 /** A bounded cache of prepared statements, in the order of their last use. */
 const makePrepare = (database: DatabaseSync, filename: string, bound: number) => {

@@ -120,6 +120,12 @@ const reason = (
   }
 }
 
+/** An `SqlError` for a file that is no longer the one that was opened. */
+export const lost = (filename: string, what: string): SqlError => {
+  const message = `SQLite "${filename}": ${what}; nothing was written: close it, see what stands there now, and open it again`
+  return new SqlError({ reason: new ConnectionError({ cause: new Error(message), operation: "execute", message }) })
+}
+
 /** An `SqlError` for a request this client refuses before SQLite sees it. */
 export const refused = (filename: string, operation: string, message: string): SqlError => {
   const text = `SQLite "${filename}": ${message}`

@@ -26,6 +26,8 @@ export interface Request {
   readonly place: Place
   readonly expected: number
   readonly id: string | undefined
+  /** The hash of entry `expected`, where the caller knows it. */
+  readonly hash: string | undefined
   readonly at: number
   readonly entries: ReadonlyArray<Entry>
   readonly stored: ReadonlyArray<Values.Shrunk>
@@ -44,7 +46,8 @@ export const makeRequest = (
   entries: ReadonlyArray<Entry>,
   id: string | undefined,
   at: number,
-  where: Place = "after"
+  where: Place = "after",
+  hash?: string | undefined
 ): Request => {
   const stored = entries.map((entry) => Values.shrink(encodeEntry(entry)))
   let size = 0
@@ -52,7 +55,7 @@ export const makeRequest = (
     size += text.length
     for (const value of values.values()) size += value.length
   }
-  return { thread, place: where, expected, id, at, entries, stored, size, resume: () => {} }
+  return { thread, place: where, expected, id, hash, at, entries, stored, size, resume: () => {} }
 }
 
 /** What an append does to the tables if it wins. */
@@ -71,10 +74,12 @@ export const conflict = ({ expected, place, thread }: Request, known: Known | un
 }
 
 /** Whether the thread stands where the request wants it; what lies between is another matter. */
-export const fits = ({ expected, id, place }: Request, known: Known | undefined): boolean => {
+export const fits = ({ expected, hash, id, place }: Request, known: Known | undefined): boolean => {
   if (id !== undefined && id !== known?.info.id) return false
   if (place === "post") return known !== undefined
   const head = known?.info.head ?? 0
+  // A database that was set back, and written again, may end at the same number with other entries.
+  if (hash !== undefined && head === expected && hash !== known?.hash) return false
   return place === "past" ? head >= expected : head === expected
 }
 
@@ -93,6 +98,7 @@ export const plan = (request: Request, known: Known | undefined): Plan => {
   const info = {
     thread,
     id: known?.info.id ?? uniqueId(),
+    hash,
     graph: graphOf(entries) ?? known?.info.graph ?? "",
     status: statusAfter(known?.info.status ?? "unfinished", entries),
     head: expected + entries.length,
@@ -134,7 +140,7 @@ export const valueRows = ({ move, request }: Plan): ReadonlyArray<ValueRow> =>
   )
 
 export const appended = (
-  { after: { bytes, info, snapshot }, move, request }: Plan,
+  { after: { bytes, hash, info, snapshot }, move, request }: Plan,
   policy: Policy
 ): Effect.Effect<Appended> =>
   Effect.succeed({
@@ -144,5 +150,6 @@ export const appended = (
       bytes: bytes - snapshot.bytes,
       snapshot: snapshot.size
     }),
-    id: info.id
+    id: info.id,
+    hash
   })

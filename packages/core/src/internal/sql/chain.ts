@@ -7,6 +7,10 @@ import { sha256 } from "./digest.ts"
 /** The hash before the first entry. */
 export const start = ""
 
+/** The hash of a snapshot: it covers the hash of the entry it stands on, and so all before it. */
+export const seal = (entry: string, seq: number, value: string): string =>
+  sha256(`${entry}\n${seq}\n${value}`).slice(0, 22)
+
 /** 132 bits of SHA-256. */
 export const link = (previous: string, seq: number, at: number, text: string): string =>
   sha256(`${previous}\n${seq}\n${at}\n${text}`).slice(0, 22)

@@ -13,6 +13,9 @@ export const make = (database: Database, reader: Reader, maxFindings: number) =>
   const select = database.dialect.text(`SELECT e.seq, e.at, e.hash, e.entry FROM selvage_entries e
     WHERE e.thread = ? AND e.seq > ? ORDER BY e.seq LIMIT ${page}`)
 
+  const selectSnapshot = database.dialect.text(`SELECT s.seq, s.value, s.hash, e.hash FROM selvage_snapshots s
+    LEFT JOIN selvage_entries e ON e.thread = s.thread AND e.seq = s.seq WHERE s.thread = ?`)
+
   return Effect.fnUntraced(function* (
     thread: string
   ): Effect.fn.Return<ReadonlyArray<Finding>, JournalUnavailable | ThreadNotFound> {
@@ -47,6 +50,11 @@ export const make = (database: Database, reader: Reader, maxFindings: number) =>
         if (findings.length >= maxFindings) return findings.slice(0, maxFindings)
       }
       if (rows.length < page) break
+    }
+    const [kept] = yield* Effect.mapError(database.query(selectSnapshot, [thread]), unavailable("check a thread"))
+    if (kept !== undefined && Chain.seal(String(kept[3]), Number(kept[0]), String(kept[1])) !== kept[2]) {
+      const issue = "the snapshot is not what was kept of the entries up to here; it is not used"
+      findings.push({ seq: Number(kept[0]), kind: "snapshot", issue })
     }
     const { info, ...row } = yield* reader.known(thread)
     // What was appended meanwhile is not wrong; another thread of that name is another check's.

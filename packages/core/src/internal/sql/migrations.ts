@@ -107,9 +107,17 @@ const chainSnapshotsValues = Effect.gen(function* () {
   yield* upgradeThreads
 })
 
+/** Snapshots are a cache: those without a hash are given up. */
+const snapshotHashes = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`ALTER TABLE selvage_snapshots ADD COLUMN hash TEXT NOT NULL DEFAULT ''`
+  yield* sql`DELETE FROM selvage_snapshots`
+})
+
 const migrations = {
   "0001_journal": threadsAndEntries,
-  "0002_chain_snapshots_values": chainSnapshotsValues
+  "0002_chain_snapshots_values": chainSnapshotsValues,
+  "0003_snapshot_hashes": snapshotHashes
 }
 
 /** The version of the tables that this code reads and writes. */
@@ -130,17 +138,33 @@ const standing = Effect.fnUntraced(function* ({ dialect, query }: Database) {
 // Gives the entries of a large journal their hashes.
 const upgradeLimit = 10 * 60_000
 
+const known = Effect.fnUntraced(function* (database: Database) {
+  const found = yield* Effect.mapError(standing(database), unavailable("open: the version of its tables is not known"))
+  if (found <= version) return found
+  return yield* unavailable("open")(
+    new Error(
+      `its tables are of version ${found}, written by a newer release, and this one knows version ${version}: ` +
+        `upgrade the @selvage packages of this program`
+    )
+  )
+})
+
+/** Whether the tables can be read as they stand: nothing is made and nothing migrated. */
+export const readable = Effect.fnUntraced(function* (database: Database) {
+  const found = yield* known(database)
+  if (found === version) return
+  return yield* unavailable("open")(
+    new Error(
+      found === 0
+        ? "there are no tables of a journal in it"
+        : `its tables are of version ${found}, and are read as version ${version}: open it once for writing, which brings them up to date`
+    )
+  )
+})
+
 /** Makes the tables and brings them up to date; what was done stands in `selvage_migrations`. Newer ones are refused. */
 export const prepare = Effect.fnUntraced(function* (database: Database) {
-  const before = yield* Effect.mapError(standing(database), unavailable("open: the version of its tables is not known"))
-  if (before > version) {
-    return yield* unavailable("open")(
-      new Error(
-        `its tables are of version ${before}, written by a newer release, and this one knows version ${version}: ` +
-          `upgrade the @selvage packages of this program`
-      )
-    )
-  }
+  const before = yield* known(database)
   if (before === version) return
   const limit = before === 0 || database.limit === Infinity ? database.limit : upgradeLimit
   yield* within(migrate, limit).pipe(

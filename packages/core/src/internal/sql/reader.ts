@@ -5,6 +5,7 @@ import * as Stream from "effect/Stream"
 import type { Sequenced } from "../../Entry.ts"
 import { JournalCorrupt, type JournalUnavailable, type ReadFailure, ThreadNotFound } from "../../Errors.ts"
 import type { ThreadFilter, ThreadInfo } from "../../Journal.ts"
+import * as Chain from "./chain.ts"
 import {
   type Database,
   decodeKnown,
@@ -27,6 +28,8 @@ export interface Range {
   readonly until: number | undefined
   /** At most as many entries. */
   readonly limit: number | undefined
+  /** The hash of entry `after`, where it is known. */
+  readonly hash?: string | undefined
 }
 
 const everything = Number.MAX_SAFE_INTEGER
@@ -36,9 +39,9 @@ export const make = (database: Database) => {
   const { dialect, query } = database
   const selectThread = dialect.text(`${selectKnown} WHERE t.thread = ?`)
   // One statement, so that a thread that is deleted meanwhile never looks like one with entries missing.
-  const selectEntries = dialect.text(`SELECT t.id, t.head, e.seq, e.at, e.entry
+  const selectEntries = dialect.text(`SELECT t.id, t.head, e.seq, e.at, e.entry, e.hash, t.hash
     FROM selvage_threads t
-    LEFT JOIN selvage_entries e ON e.thread = t.thread AND e.seq > CAST(? AS BIGINT) AND e.seq <= CAST(? AS BIGINT)
+    LEFT JOIN selvage_entries e ON e.thread = t.thread AND e.seq >= CAST(? AS BIGINT) AND e.seq <= CAST(? AS BIGINT)
     WHERE t.thread = ? ORDER BY e.seq LIMIT ?`)
   const selectThreads = dialect.text(`${selectKnown}
     WHERE t.changed_hour <= ? AND t.updated_at <= ? AND (t.updated_at < ? OR t.thread > ?)
@@ -62,26 +65,35 @@ export const make = (database: Database) => {
 
   const page = Effect.fnUntraced(function* (
     thread: string,
-    { after, limit, until }: Range
+    { after, hash: known, limit, until }: Range
   ): Effect.fn.Return<Page, ReadFailure> {
     if (!isNameable(thread)) return yield* new ThreadNotFound({ thread })
-    const rows = yield* query(selectEntries, [after, until ?? everything, thread, limit ?? everything]).pipe(
+    const rows = yield* query(selectEntries, [after, until ?? everything, thread, (limit ?? everything - 1) + 1]).pipe(
       Effect.mapError(unavailable("read a thread"))
     )
-    const [first] = rows
+    const [first, ...others] = rows
     if (first === undefined) return yield* new ThreadNotFound({ thread })
+    // The entry before, for its hash: every entry is verified as it is read.
+    const before = first[2] !== null && Number(first[2]) === after ? first : undefined
+    const wanted = (before === undefined ? rows : others).slice(0, limit ?? everything)
+    if (known !== undefined && before !== undefined && before[5] !== known) return yield* unlinked(thread, after)
+    let hash = before === undefined ? (after === 0 ? Chain.start : undefined) : String(before[5])
     const values = yield* Effect.mapError(
       valuesOf(
         database,
-        rows.map((row) => row[4])
+        wanted.map((row) => row[4])
       ),
       unavailable("read a thread")
     )
     const entries: Array<Sequenced> = []
-    for (const [, , seq, at, text] of rows) {
+    for (const [, , seq, at, text, stored] of wanted) {
       if (seq === null) break
       const expected = after + entries.length + 1
       if (Number(seq) !== expected) return yield* missing(thread, expected)
+      if (hash !== undefined && Chain.link(hash, expected, Number(at), String(text)) !== stored) {
+        return yield* unlinked(thread, expected)
+      }
+      hash = String(stored)
       const decoded = toEntry(text, values)
       if (decoded._tag === "Failure")
         return yield* new JournalCorrupt({ thread, seq: expected, issue: decoded.failure })
@@ -91,6 +103,7 @@ export const make = (database: Database) => {
     if (last < Math.min(Number(first[1]), until ?? everything, after + (limit ?? everything))) {
       return yield* missing(thread, last + 1)
     }
+    if (last === Number(first[1]) && entries.length > 0 && hash !== first[6]) return yield* unlinked(thread, last)
     return { id: String(first[0]), entries }
   })
 
@@ -121,5 +134,8 @@ export const make = (database: Database) => {
 }
 
 export type Reader = ReturnType<typeof make>
+
+const unlinked = (thread: string, seq: number) =>
+  new JournalCorrupt({ thread, seq, issue: "it does not have the hash of its text, time and place" })
 
 const missing = (thread: string, seq: number) => new JournalCorrupt({ thread, seq, issue: "the entry is missing" })

@@ -53,6 +53,7 @@ const toKnown = (row: (typeof KnownRows.Type)[number]): Known => {
     info: {
       thread,
       id,
+      hash,
       graph,
       status,
       head: Number(head),

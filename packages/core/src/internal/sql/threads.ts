@@ -79,8 +79,8 @@ export const make = ({ announce, committed, database, known }: Options) => {
       SELECT CAST(? AS TEXT), seq, at, hash, entry FROM selvage_entries WHERE thread = ? AND seq <= ?`,
     `INSERT INTO selvage_value_uses (thread, hash, seq)
       SELECT CAST(? AS TEXT), hash, seq FROM selvage_value_uses WHERE thread = ? AND seq <= ?`,
-    `INSERT INTO selvage_snapshots (thread, seq, bytes, size, value)
-      SELECT CAST(? AS TEXT), seq, bytes, size, value FROM selvage_snapshots WHERE thread = ? AND seq <= ?`
+    `INSERT INTO selvage_snapshots (thread, seq, bytes, size, value, hash)
+      SELECT CAST(? AS TEXT), seq, bytes, size, value, hash FROM selvage_snapshots WHERE thread = ? AND seq <= ?`
   ].map(text)
   const deleteValues = text(`DELETE FROM selvage_values
     WHERE hash IN (SELECT u.hash FROM selvage_value_uses u WHERE u.thread = ?)
@@ -88,14 +88,15 @@ export const make = ({ announce, committed, database, known }: Options) => {
   const deletes = ["selvage_value_uses", "selvage_snapshots", "selvage_entries", "selvage_threads"].map((table) =>
     text(`DELETE FROM ${table} WHERE thread = ?`)
   )
-  const selectSnapshot = text("SELECT seq, value FROM selvage_snapshots WHERE thread = ?")
-  const upsertSnapshot = text(`INSERT INTO selvage_snapshots (thread, seq, bytes, size, value)
+  const selectSnapshot = text(`SELECT s.seq, s.value, s.hash, e.hash FROM selvage_snapshots s
+    JOIN selvage_entries e ON e.thread = s.thread AND e.seq = s.seq WHERE s.thread = ?`)
+  const upsertSnapshot = text(`INSERT INTO selvage_snapshots (thread, seq, bytes, size, value, hash)
     SELECT t.thread, CAST(? AS INTEGER), t.bytes - COALESCE((SELECT SUM(LENGTH(e.entry)) FROM selvage_entries e
-        WHERE e.thread = t.thread AND e.seq > CAST(? AS INTEGER)), 0), CAST(? AS BIGINT), CAST(? AS TEXT)
+        WHERE e.thread = t.thread AND e.seq > CAST(? AS INTEGER)), 0), CAST(? AS BIGINT), CAST(? AS TEXT), CAST(? AS TEXT)
       FROM selvage_threads t
       WHERE t.thread = ? AND t.head >= CAST(? AS INTEGER) AND t.id = COALESCE(CAST(? AS TEXT), t.id) ${dialect.lock.keep}
     ON CONFLICT (thread) DO UPDATE SET seq = excluded.seq, bytes = excluded.bytes, size = excluded.size,
-      value = excluded.value
+      value = excluded.value, hash = excluded.hash
       WHERE selvage_snapshots.seq < excluded.seq
     RETURNING bytes`)
 
@@ -229,6 +230,8 @@ export const make = ({ announce, committed, database, known }: Options) => {
     if (!isNameable(thread)) return Option.none<Snapshot>()
     const [row] = yield* query(selectSnapshot, [thread])
     if (row === undefined) return Option.none<Snapshot>()
+    const [seq, value, hash, entry] = row
+    if (Chain.seal(String(entry), Number(seq), String(value)) !== hash) return Option.none<Snapshot>()
     return Option.map(decodeSnapshot(row[1]), (value): Snapshot => ({ seq: Number(row[0]), value }))
   })
 
@@ -240,7 +243,9 @@ export const make = ({ announce, committed, database, known }: Options) => {
   ) {
     if (seq < 1 || seq > 2_147_483_647 || !isNameable(thread)) return
     const text = JSON.stringify(value)
-    const params = [seq, seq, text.length, text, thread, seq, id ?? null]
+    const [[entry] = []] = yield* query(selectHash, [thread, seq])
+    if (typeof entry !== "string") return
+    const params = [seq, seq, text.length, text, Chain.seal(entry, seq, text), thread, seq, id ?? null]
     const [row] = yield* query(upsertSnapshot, params)
     const kept = known.get(thread)
     if (row === undefined || kept === undefined || (id !== undefined && id !== kept.info.id)) return

@@ -60,7 +60,8 @@ export type AppendEffect = (
   entries: ReadonlyArray<Entry>,
   id: string | undefined,
   at: number,
-  place: Append.Place
+  place: Append.Place,
+  hash?: string | undefined
 ) => End
 
 const failed = unavailable("append to a thread")
@@ -138,9 +139,9 @@ export const make = Effect.fnUntraced(function* (options: Options) {
       })
     })
 
-  const start: AppendEffect = (thread, expected, entries, id, at, place) => {
+  const start: AppendEffect = (thread, expected, entries, id, at, place, hash) => {
     try {
-      return enqueue(Append.makeRequest(thread, expected, entries, id, at, place))
+      return enqueue(Append.makeRequest(thread, expected, entries, id, at, place, hash))
     } catch (cause) {
       return Effect.fail(unavailable(`append to thread "${thread}": an entry of it is not valid`)(cause))
     }
