@@ -75,7 +75,8 @@ const plugin = {
   }
 }
 
-const limit = 120_000
+/** How long the tests of a change may take, in milliseconds. */
+const limit = 600_000
 
 const start = (): Promise<Vitest> => {
   const { projects = [], ...test } = workspace.test ?? {}
@@ -92,7 +93,7 @@ const start = (): Promise<Vitest> => {
         maxWorkers: 1,
         projects: projects.map((project) =>
           typeof project === "object" && "test" in project
-            ? { ...project, plugins: [plugin], test: { ...project.test, testTimeout: 30_000, hookTimeout: 30_000 } }
+            ? { ...project, plugins: [plugin], test: { ...project.test, testTimeout: 60_000, hookTimeout: 60_000 } }
             : project
         )
       }

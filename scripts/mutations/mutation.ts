@@ -19,13 +19,16 @@ export interface Listed extends Mutation {
   readonly package: string
 }
 
-/** The mutations of a package. Test files are named without `.test.ts`. */
+/** The mutations of a package. Test files are named without `.test.ts`; those of another package as `package:name`. */
 export const of = (name: string, mutations: ReadonlyArray<Mutation>): ReadonlyArray<Listed> =>
   mutations.map((mutation) => ({
     ...mutation,
     package: name,
     file: `packages/${name}/src/${mutation.file}`,
-    tests: mutation.tests.map((test) => `packages/${name}/test/${test}.test.ts`)
+    tests: mutation.tests.map((test) => {
+      const [file, owner = name] = test.split(":").reverse()
+      return `packages/${owner}/test/${file}.test.ts`
+    })
   }))
 
 const root = join(import.meta.dirname, "../..")
