@@ -1,11 +1,13 @@
 // What a thread keeps of its promises, each in few steps and in memory: what `pnpm mutate` breaks, these notice.
 import { assert, describe, it } from "@effect/vitest"
 import { Ask, Channel, Durable, Edge, Graph, Journal, Node, Policy, Thread } from "@selvage/core"
+import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/testing/TestClock"
 import * as Runs from "../src/internal/runs.ts"
@@ -58,20 +60,36 @@ const steps = (n: number) =>
 
 describe("What comes from outside while a run works", () => {
   test(
-    "is a conflict where it is a patch",
+    "is taken in behind the step where it is a patch, once for each key, and is a conflict where another run wrote it",
     Effect.gen(function* () {
-      const gate = yield* makeGate
-      const graph = Graph.make("g", {
-        state: log,
-        nodes: { work: () => Effect.as(gate.pass, { log: ["worked"] }) },
-        edges: { start: "work", work: "end" }
-      })
-      const run = yield* Effect.forkChild(Effect.flip(Thread.run(graph, { thread: "t", input: {} })))
-      yield* gate.reached
-      yield* elsewhere(Thread.patch(graph, { thread: "t", update: { log: ["patched"] } }))
-      yield* gate.open
-      assert.strictEqual((yield* Fiber.join(run))._tag, "JournalConflict")
-      assert.notInclude(yield* tagsOf("t"), "StepCommitted")
+      const graph = (pass: Effect.Effect<void>) =>
+        Graph.make("g", {
+          state: log,
+          nodes: { work: () => Effect.as(pass, { log: ["worked"] }) },
+          edges: { start: "work", work: "end" }
+        })
+      for (const forged of [false, true]) {
+        const gate = yield* makeGate
+        const thread = forged ? "forged" : "patched"
+        const working = graph(gate.pass)
+        const run = yield* Effect.forkChild(Effect.exit(Thread.run(working, { thread, input: {} })))
+        yield* gate.reached
+        if (forged) {
+          const journal = yield* Journal.Journal
+          const { head } = yield* journal.info(thread)
+          yield* journal.append(thread, head, [{ _tag: "Patched", updates: { log: ["forged"] } }])
+        } else {
+          const patch = Thread.patch(working, { thread, update: { log: ["patched"] }, key: "once" })
+          yield* elsewhere(patch)
+          yield* elsewhere(patch)
+        }
+        yield* gate.open
+        const exit = yield* Fiber.join(run)
+        const failure = Exit.isFailure(exit) ? Option.getOrUndefined(Cause.findErrorOption(exit.cause)) : undefined
+        if (forged) assert.strictEqual(failure?._tag, "JournalConflict")
+        else assert.deepStrictEqual(Exit.isSuccess(exit) && exit.value.state.log, ["worked", "patched"])
+        assert.strictEqual((yield* tagsOf(thread)).includes("StepCommitted"), !forged)
+      }
     })
   )
 
