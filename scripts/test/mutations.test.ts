@@ -19,3 +19,8 @@ for (const list of lists) {
     )
   })
 }
+
+test("every package has mutations", () => {
+  const packages = readdirSync(join(directory, "../../packages"))
+  expect(lists.map((list) => list.replace(".ts", "")).sort()).toEqual(packages.sort())
+})
