@@ -33,21 +33,21 @@ export const mutations = of("agent", [
     file: "internal/conversation.ts",
     find: "answered.size === 0 ? calls : calls.filter(({ id }) => !answered.has(id))",
     replace: "calls",
-    tests: ["Agent"],
+    tests: ["conversation"],
     breaks: "a call that has its result is made again"
   },
   {
     file: "internal/conversation.ts",
     find: 'part.type === "tool-call" && !part.providerExecuted',
     replace: 'part.type === "tool-call"',
-    tests: ["Agent"],
+    tests: ["conversation"],
     breaks: "a call of the provider is made by us"
   },
   {
     file: "internal/conversation.ts",
     find: "return this.#messages.slice(0, -1)",
     replace: "return this.#messages",
-    tests: ["Agent", "Approvals"],
+    tests: ["conversation"],
     breaks: "a tool decides by the message that makes the call"
   },
   {

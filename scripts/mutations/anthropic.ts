@@ -59,13 +59,6 @@ export const mutations = of("anthropic", [
   },
   {
     file: "internal/transport.ts",
-    find: "if (text === undefined)\n      return",
-    replace: "if (text === null)\n      return",
-    tests: ["failures", "AnthropicClient"],
-    breaks: "a body of any size is an answer"
-  },
-  {
-    file: "internal/transport.ts",
     find: "isStream ||= events.length > 0",
     replace: "",
     tests: ["failures", "AnthropicLanguageModel"],

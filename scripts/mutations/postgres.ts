@@ -40,14 +40,14 @@ export const mutations = of("postgres", [
     file: "internal/address.ts",
     find: 'secrets.reduce((clean, secret) => clean.replaceAll(secret, "<redacted>"), text)',
     replace: "text",
-    tests: ["PostgresJournal"],
+    tests: ["address"],
     breaks: "a failure shows the password"
   },
   {
     file: "internal/address.ts",
     find: 'if (hash !== "" || pathname.includes("@") || search.includes("@")) {',
     replace: "if (false) {",
-    tests: ["PostgresJournal"],
+    tests: ["address"],
     breaks: "a part of a password is taken for a host"
   }
 ])

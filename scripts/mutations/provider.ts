@@ -10,13 +10,6 @@ export const mutations = of("provider", [
   },
   {
     file: "Alarm.ts",
-    find: "    if (!this.#alarms.delete(alarm) || this.#alarms.size > 0 || this.#ringing) return\n    this.#gone()",
-    replace: "    if (!this.#alarms.delete(alarm) || this.#alarms.size > 0 || this.#ringing) return",
-    tests: ["Alarm"],
-    breaks: "an alarm is set in a line that has gone"
-  },
-  {
-    file: "Alarm.ts",
     find: "  try {\n    ring()\n  } catch (thrown) {\n    queueMicrotask(() => {\n      throw thrown\n    })\n  }",
     replace: "  ring()",
     tests: ["Alarm"],
@@ -70,13 +63,6 @@ export const mutations = of("provider", [
     replace: "",
     tests: ["Fetch"],
     breaks: "an aborted request fails as a broken connection"
-  },
-  {
-    file: "Fetch.ts",
-    find: "throwOnMaxRedirect: true",
-    replace: "throwOnMaxRedirect: false",
-    tests: ["Fetch"],
-    breaks: "a redirect without end is an answer"
   },
   {
     file: "internal/answer.ts",

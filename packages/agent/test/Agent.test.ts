@@ -4,10 +4,11 @@ import { ScriptedModel } from "@selvage/testing"
 import { Approval, Plugin } from "@selvage/tools"
 import { assert, describe, it } from "@effect/vitest"
 import * as LanguageModel from "effect/ai/LanguageModel"
-import type * as Prompt from "effect/ai/Prompt"
+import * as Prompt from "effect/ai/Prompt"
 import type * as Response from "effect/ai/Response"
 import * as Tool from "effect/ai/Tool"
 import * as Toolkit from "effect/ai/Toolkit"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -80,8 +81,13 @@ describe("Agent", () => {
 
   it.effect("several calls of one turn give their results in the order of the calls", () =>
     Effect.gen(function* () {
+      const second = yield* Deferred.make<void>()
       const layer = Warehouse.fake({
-        check_stock: ({ sku }) => Effect.as(sku === "A" ? Effect.yieldNow : Effect.void, { units: sku === "A" ? 1 : 2 })
+        // They run at once: the first waits for the second.
+        check_stock: ({ sku }) =>
+          Effect.as(sku === "A" ? Deferred.await(second) : Deferred.succeed(second, undefined), {
+            units: sku === "A" ? 1 : 2
+          })
       })
       const scripted = yield* ScriptedModel.make([
         ScriptedModel.calls([
@@ -101,6 +107,36 @@ describe("Agent", () => {
       )
       assert.deepStrictEqual(results, [{ units: 1 }, { units: 2 }])
       assert.strictEqual(state.text, "A 1, B 2")
+    })
+  )
+
+  it.effect("stops after sixteen turns where it names no limit", () =>
+    Effect.gen(function* () {
+      const looks = ScriptedModel.respond(() => ScriptedModel.call("check_stock", { sku: "A" }))
+      const scripted = yield* ScriptedModel.make(Array.from({ length: 20 }, () => looks))
+      const endless = Agent.make("endless", { instructions: "Look.", tools: [Warehouse] })
+      const error = yield* Graph.run(endless, { prompt: "?" }).pipe(
+        Effect.provide([makeWarehouse().layer, Layer.succeed(LanguageModel.LanguageModel, scripted.model)]),
+        Effect.flip
+      )
+      assert.strictEqual(error._tag, "LimitReached")
+      assert.strictEqual((yield* scripted.requests).length, 16)
+    })
+  )
+
+  it.effect("a conversation to go on from brings no instructions of its own", () =>
+    Effect.gen(function* () {
+      const scripted = yield* ScriptedModel.make([ScriptedModel.text("yes")])
+      const messages = Prompt.make([
+        { role: "system", content: "You sell the warehouse." },
+        { role: "user", content: [{ type: "text", text: "Before" }] }
+      ])
+      yield* Graph.run(Agent.make("plain", { instructions: "You are kind." }), { prompt: "?", messages }).pipe(
+        Effect.provideService(LanguageModel.LanguageModel, scripted.model)
+      )
+      const [request] = yield* scripted.requests
+      const system = request!.prompt.content.flatMap((message) => (message.role === "system" ? [message.content] : []))
+      assert.deepStrictEqual(system, ["You are kind."])
     })
   )
 

@@ -197,6 +197,22 @@ describe("a stream that falls silent", () => {
   )
 })
 
+describe("a server that falls silent after its headers", () => {
+  it.live("is a retryable network error that says so, whole or streamed", () =>
+    Effect.gen(function* () {
+      const server = yield* serve((response) => {
+        response.writeHead(200, { "content-type": "text/event-stream" })
+        response.write(": one moment\n\n")
+      })
+      for (const effect of [ask, Stream.runDrain(LanguageModel.streamText({ prompt: "hello" }))]) {
+        const error = yield* Effect.flip(Effect.asVoid(effect).pipe(through(at(server.url, { timeout: "300 millis" }))))
+        assert.strictEqual(error.reason._tag, "NetworkError")
+        assert.include(error.message, "the server was silent for 300ms (the client's timeout)")
+      }
+    })
+  )
+})
+
 describe("the console", () => {
   it.effect("stays silent, also where the SDK would warn of a model", () =>
     Effect.gen(function* () {

@@ -87,6 +87,7 @@ describe("waits", () => {
       30_000
     ],
     ["an overloaded server's wish", { "retry-after": "3" }, 529, 3000],
+    ["a wish of years, as a day", { "retry-after": "99999999" }, 429, 86_400_000],
     ["nonsense, which is no wait", { "retry-after": "soon" }, 429, undefined]
   ] as const
   for (const [name, headers, status, millis] of waits) {
@@ -230,6 +231,26 @@ describe("broken answers", () => {
         parts.flatMap((part) => (part.type === "text-delta" ? [part.delta] : [])),
         ["Hi"]
       )
+    })
+  )
+
+  it.effect("a gateway's own failure is not the request's, whatever it says, and its page is cut", () =>
+    Effect.gen(function* () {
+      const server = yield* serveJson(apiError("invalid_request_error", "x".repeat(50_000)), 502)
+      for (const effect of [ask, askStreaming]) {
+        const reason = yield* reasonOf(effect, server.url)
+        assert.strictEqual(reason._tag, "InternalProviderError")
+        assert.isBelow(reason.message.length, 5_000)
+      }
+    })
+  )
+
+  it.effect("a stream of events is one, whatever its content type says", () =>
+    Effect.gen(function* () {
+      const text = sse([started, ...textBlock("Hi"), ...stopped("end_turn")])
+      const server = yield* serve((response) => response.writeHead(200, { "content-type": "text/plain" }).end(text))
+      const parts = yield* askStreaming.pipe(against(server.url))
+      assert.isTrue(parts.some((part) => part.type === "finish" && part.reason === "stop"))
     })
   )
 

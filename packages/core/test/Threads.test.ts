@@ -1,6 +1,6 @@
 // What a thread keeps of its promises, each in few steps and in memory: what `pnpm mutate` breaks, these notice.
 import { assert, describe, it } from "@effect/vitest"
-import { Ask, Channel, Durable, Edge, Graph, Journal, Node, Policy, Thread } from "@selvage/core"
+import { Ask, Channel, Durable, Edge, type Entry, Graph, Journal, Node, Policy, Thread } from "@selvage/core"
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -10,6 +10,7 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/testing/TestClock"
+import * as Mailbox from "../src/internal/mailbox.ts"
 import * as Runs from "../src/internal/runs.ts"
 
 const log = { log: Channel.append(Schema.String) }
@@ -135,6 +136,7 @@ describe("What comes from outside while a run works", () => {
       yield* journal.append("t", head, [first!, ...rest])
       assert.strictEqual((yield* elsewhere(queue))._tag, "Queued")
       assert.deepInclude(yield* Effect.flip(elsewhere(queue)), { _tag: "ThreadBusy", queued: 1_024 })
+      assert.strictEqual((yield* journal.info("t")).head, head + 1_023)
       yield* Fiber.interrupt(run)
     })
   )
@@ -665,4 +667,28 @@ describe("The tasks of a step", () => {
       assert.strictEqual((failed as { readonly _tag: string })._tag, "NodeContractViolated")
     })
   )
+})
+
+describe("What waits for a run", () => {
+  const graph = { name: "g", nodes: {}, channels: {} } as never
+  const sent = (key: string): Entry.Entry => ({ _tag: "PatchQueued", graph, updates: {}, key })
+
+  it("is not more than the bound says, whoever journaled it", () => {
+    const mailbox = Mailbox.emptyMailbox()
+    for (let seq = 1; seq <= Mailbox.maxWaiting + 1; seq++) {
+      Mailbox.fold(mailbox, seq % 2 === 0 ? sent(`${seq}`) : { _tag: "InputQueued", graph, input: {} }, seq)
+    }
+    assert.strictEqual(Mailbox.waiting(mailbox), Mailbox.maxWaiting)
+  })
+
+  it("counts once for each key, until it is refused", () => {
+    const mailbox = Mailbox.emptyMailbox()
+    const seqs = () => mailbox.patches.map(({ seq }) => seq)
+    Mailbox.fold(mailbox, sent("a"), 1)
+    Mailbox.fold(mailbox, sent("a"), 2)
+    assert.deepStrictEqual(seqs(), [1])
+    Mailbox.fold(mailbox, { _tag: "PatchRefused", queued: 1, message: "no" }, 3)
+    Mailbox.fold(mailbox, sent("a"), 4)
+    assert.deepStrictEqual(seqs(), [4])
+  })
 })

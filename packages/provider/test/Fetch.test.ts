@@ -631,6 +631,11 @@ for (const [name, fetch] of fetches) {
 
     it.effect("for an address with credentials, which it does not repeat in full, and for none", () =>
       Effect.promise(async () => {
+        const json = { method: "POST", headers: { "content-type": "application/json" }, body: "{}" }
+        for (const init of [undefined, json]) {
+          const address = "http://user:word@127.0.0.1:1/"
+          assert.include(String(await rejection(Fetch.fetch(address, init))), "includes credentials")
+        }
         const error = await rejection(fetch("http://user:word@127.0.0.1:1/"))
         assert.instanceOf(error, TypeError)
         assert.include(error.message, "includes credentials")
