@@ -292,7 +292,7 @@ export const mutations = of("core", [
     file: "internal/step.ts",
     find: "if (this.#followed.has(from)) return undefined",
     replace: "",
-    tests: ["Graph"],
+    tests: ["Threads"],
     breaks: "what follows a fan-out runs once for each item"
   },
   {

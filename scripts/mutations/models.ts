@@ -51,13 +51,6 @@ export const mutations = of("models", [
     breaks: "a clock that is set forward frees what is under way"
   },
   {
-    file: "internal/budgetHolds.ts",
-    find: "if (until <= elapsed) holds.delete(id)",
-    replace: "if (until < 0) holds.delete(id)",
-    tests: ["BudgetLedger"],
-    breaks: "what is kept is renewed for ever"
-  },
-  {
     file: "BudgetStore.ts",
     find: "sum.tokens += amount.tokens\n",
     replace: "",

@@ -26,7 +26,7 @@ export const of = (name: string, mutations: ReadonlyArray<Mutation>): ReadonlyAr
     package: name,
     file: `packages/${name}/src/${mutation.file}`,
     tests: mutation.tests.map((test) => {
-      const [file, owner = name] = test.split(":").reverse()
+      const [file, owner = name] = test.split(":").toReversed()
       return `packages/${owner}/test/${file}.test.ts`
     })
   }))

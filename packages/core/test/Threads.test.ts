@@ -151,7 +151,7 @@ describe("A run", () => {
       const graph = Graph.make("g", {
         state: log,
         nodes: {
-          leave: Effect.fnUntraced(function* (_: { readonly log: ReadonlyArray<string> }) {
+          leave: Effect.fnUntraced(function* () {
             const once = Durable.once("late", Schema.String, Effect.as(gate.pass, "late"))
             late = yield* Effect.forkDetach(Effect.exit(once), { startImmediately: true })
             return { log: ["left"] }
@@ -249,6 +249,7 @@ describe("A run", () => {
       const run = Thread.run(graph, { thread: "t", run: "one", input: {} })
       const both = yield* Effect.forkChild(Effect.all([run, run], { concurrency: 2 }))
       yield* gate.reached
+      for (let turn = 0; turn < 50; turn++) yield* Effect.yieldNow
       yield* gate.open
       const [one, other] = yield* Fiber.join(both)
       assert.deepStrictEqual(one.state, other.state)
@@ -571,7 +572,7 @@ describe("A call", () => {
       const graph = Graph.make("g", {
         state: log,
         nodes: {
-          pay: Effect.fnUntraced(function* (_: { readonly log: ReadonlyArray<string> }) {
+          pay: Effect.fnUntraced(function* () {
             const paying = yield* Durable.call({ ...paid, call })
             const ok = yield* Ask.ask(Ok, "send?")
             return { log: [paying, `${ok}`] }
@@ -629,6 +630,26 @@ describe("The tasks of a step", () => {
       })
       const { state } = yield* Thread.run(graph, { thread: "t", input: {} })
       assert.deepStrictEqual(state.log, ["a", "b", "c", "b2", "c2", "join", "c3", "lone"])
+    })
+  )
+
+  test(
+    "of a fan-out are followed once, also by another fan-out",
+    Effect.gen(function* () {
+      const graph = Graph.make("g", {
+        state: log,
+        nodes: {
+          first: Node.make(Schema.String, (item) => Effect.succeed({ log: [`first ${item}`] })),
+          second: Node.make(Schema.String, (item) => Effect.succeed({ log: [`second ${item}`] }))
+        },
+        edges: {
+          start: () => Edge.fanOut("first", ["a", "b"]),
+          first: () => Edge.fanOut("second", ["c", "d"]),
+          second: "end"
+        }
+      })
+      const { state } = yield* Thread.run(graph, { thread: "t", input: {} })
+      assert.deepStrictEqual(state.log, ["first a", "first b", "second c", "second d"])
     })
   )
 

@@ -51,8 +51,10 @@ describe.skipIf(!reachable)("PostgresJournal", () => {
         )
       yield* append(0)
       const seen = yield* Deferred.make<void>()
+      const third = yield* Deferred.make<void>()
       const tail = yield* Stream.unwrap(Effect.map(Journal.Journal, (journal) => journal.tail("t", 0))).pipe(
         Stream.tap(({ seq }) => (seq === 2 ? Deferred.succeed(seen, undefined) : Effect.void)),
+        Stream.tap(({ seq }) => (seq === 3 ? Deferred.succeed(third, undefined) : Effect.void)),
         Stream.take(4),
         Stream.runCollect,
         Effect.provide(here),
@@ -69,13 +71,39 @@ describe.skipIf(!reachable)("PostgresJournal", () => {
       }
       // While nobody listens, and after somebody does again.
       yield* append(2)
-      yield* Effect.sleep("300 millis")
+      yield* Deferred.await(third)
       yield* append(3)
       const entries = yield* Fiber.join(tail)
       assert.deepStrictEqual(
         entries.map(({ seq }) => seq),
         [1, 2, 3, 4]
       )
+    }).pipe(Effect.scoped, Effect.provide(client))
+  )
+
+  it.live("a tail hears of a thread whose name is too long to be told", () =>
+    Effect.gen(function* () {
+      yield* dropped(schema)
+      const thread = "long".repeat(1_000)
+      const here = yield* Layer.build(layer)
+      const there = yield* Layer.build(Layer.fresh(layer))
+      const append = (head: number) =>
+        Effect.flatMap(Journal.Journal, (journal) => journal.append(thread, head, [patched(head)])).pipe(
+          Effect.provide(there)
+        )
+      yield* append(0)
+      const seen = yield* Deferred.make<void>()
+      const tail = yield* Stream.unwrap(Effect.map(Journal.Journal, (journal) => journal.tail(thread, 0))).pipe(
+        Stream.tap(({ seq }) => (seq === 2 ? Deferred.succeed(seen, undefined) : Effect.void)),
+        Stream.take(3),
+        Stream.runDrain,
+        Effect.provide(here),
+        Effect.forkChild
+      )
+      yield* append(1)
+      yield* Deferred.await(seen)
+      yield* append(2)
+      yield* Fiber.join(tail)
     }).pipe(Effect.scoped, Effect.provide(client))
   )
 
