@@ -66,13 +66,6 @@ export const mutations = of("agent", [
   },
   {
     file: "internal/turn.ts",
-    find: 'if (message.role !== "system") messages.push(message)',
-    replace: "messages.push(message)",
-    tests: ["Agent"],
-    breaks: "a system message of a conversation is told beside the instructions"
-  },
-  {
-    file: "internal/turn.ts",
     find: "if (isRestart(part)) {",
     replace: "if (false) {",
     tests: ["Agent"],
@@ -80,8 +73,8 @@ export const mutations = of("agent", [
   },
   {
     file: "internal/turn.ts",
-    find: "Dispatcher.withinBounds(registry, part) : part",
-    replace: "part : part",
+    find: 'if (part.type === "tool-call" && !part.providerExecuted) return Dispatcher.withinBounds(registry, part)',
+    replace: "",
     tests: ["Agent"],
     breaks: "what a model makes up is journaled whole"
   },

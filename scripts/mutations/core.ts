@@ -45,8 +45,8 @@ export const mutations = of("core", [
   },
   {
     file: "internal/writer.ts",
-    find: "Array.from(taken).flatMap((slot) => slot.entries)",
-    replace: "Array.from(taken).reverse().flatMap((slot) => slot.entries)",
+    find: "taken.flatMap((slot) => slot.entries)",
+    replace: "taken.toReversed().flatMap((slot) => slot.entries)",
     tests: ["Threads", "Writer"],
     breaks: "entries that wait are written in another order"
   },
@@ -374,8 +374,8 @@ export const mutations = of("core", [
   },
   {
     file: "internal/runtime.ts",
-    find: "Semaphore.makeUnsafe(Math.max(1, group.concurrency))",
-    replace: "Semaphore.makeUnsafe(1_000)",
+    find: "group: ({ ready }) => ready.group",
+    replace: "group: () => undefined",
     tests: ["Graph"],
     breaks: "a fan-out has no concurrency of its own"
   },
@@ -495,7 +495,7 @@ export const mutations = of("core", [
     file: "Migration.ts",
     find: "if (to === null) continue",
     replace: "",
-    tests: ["Threads"],
+    tests: ["testing:regressions/Migrations"],
     breaks: "a channel that is gone stays in the entries"
   },
   {
@@ -613,8 +613,8 @@ export const mutations = of("core", [
   },
   {
     file: "internal/sql/transact.ts",
-    find: 'Effect.onError(() => Effect.exit(connection.executeUnprepared("ROLLBACK", [], undefined)))',
-    replace: "Effect.onError(() => Effect.void)",
+    find: 'isBusy() ? Effect.void : Effect.exit(connection.executeUnprepared("ROLLBACK", [], undefined))',
+    replace: "Effect.void",
     tests: ["sqlite:SqlJournal", "sqlite:Laws"],
     breaks: "a transaction that failed stays open"
   }

@@ -108,7 +108,7 @@ export const mutations = of("models", [
   },
   {
     file: "BudgetLedger.ts",
-    find: "Effect.onError(() => Effect.ignore(giveBack(id, lines)))",
+    find: "Effect.onError(() => Effect.forkDetach(Effect.ignore(giveBack(id, lines)), { startImmediately: true }))",
     replace: "Effect.onError(() => Effect.void)",
     tests: ["BudgetLedger"],
     breaks: "an amount whose store did not answer stays held"
@@ -206,15 +206,15 @@ export const mutations = of("models", [
   },
   {
     file: "internal/bounded.ts",
-    find: "late = true",
-    replace: "void late",
+    find: "isLate = true",
+    replace: "void isLate",
     tests: ["bounded"],
     breaks: "what is late is interrupted without an outcome"
   },
   {
     file: "internal/bounded.ts",
-    find: "      return Effect.suspend(() => {\n        callOff()\n        return Fiber.interrupt(fiber)\n      })",
-    replace: "      return Effect.sync(callOff)",
+    find: '        if (late === "awaited") return Fiber.interrupt(fiber)\n        fiber.interruptUnsafe()\n',
+    replace: "",
     tests: ["bounded"],
     breaks: "an effect outlives its caller"
   },

@@ -31,8 +31,8 @@ export const mutations = of("postgres", [
   },
   {
     file: "PostgresJournal.ts",
-    find: "SqlJournal.layerWith({ store, durability, snapshots, notifications })",
-    replace: "SqlJournal.layerWith({ store, snapshots, notifications })",
+    find: "layerWith({ store, durability, snapshots,",
+    replace: "layerWith({ store, snapshots,",
     tests: ["PostgresJournal"],
     breaks: "durability is not what was asked for"
   },

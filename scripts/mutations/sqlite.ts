@@ -24,24 +24,10 @@ export const mutations = of("sqlite", [
   },
   {
     file: "internal/SqliteConnection.ts",
-    find: "Schedule.upTo({ duration: timeout })",
-    replace: "Schedule.upTo({ times: 1 })",
-    tests: ["SqliteClient"],
-    breaks: "a lock is not waited for"
-  },
-  {
-    file: "internal/SqliteConnection.ts",
     find: "const next = chunk.length < streamChunk ?",
     replace: "const next = chunk.length > 0 ?",
     tests: ["SqliteClient"],
     breaks: "a stream ends with its first rows"
-  },
-  {
-    file: "internal/SqliteConnection.ts",
-    find: "Effect.acquireRelease(cursor, ({ rows }) => Effect.sync(() => rows.return?.()))",
-    replace: "cursor",
-    tests: ["SqliteClient"],
-    breaks: "a cursor stays open"
   },
   {
     file: "internal/SqliteFailure.ts",

@@ -124,22 +124,6 @@ describe("Agent", () => {
     })
   )
 
-  it.effect("a conversation to go on from brings no instructions of its own", () =>
-    Effect.gen(function* () {
-      const scripted = yield* ScriptedModel.make([ScriptedModel.text("yes")])
-      const messages = Prompt.make([
-        { role: "system", content: "You sell the warehouse." },
-        { role: "user", content: [{ type: "text", text: "Before" }] }
-      ])
-      yield* Graph.run(Agent.make("plain", { instructions: "You are kind." }), { prompt: "?", messages }).pipe(
-        Effect.provideService(LanguageModel.LanguageModel, scripted.model)
-      )
-      const [request] = yield* scripted.requests
-      const system = request!.prompt.content.flatMap((message) => (message.role === "system" ? [message.content] : []))
-      assert.deepStrictEqual(system, ["You are kind."])
-    })
-  )
-
   it.effect("a tool the model made up is reported to the model, which may do better", () =>
     Effect.gen(function* () {
       const { layer } = makeWarehouse()
