@@ -2,7 +2,8 @@
  * Real processes, killed at random while they run threads on SQLite and on PostgreSQL: `pnpm torture --minutes 1`.
  *
  * Counts what was lost (a call that a finished thread should have made and did not), repeated (a call made twice, a task
- * committed twice) and torn (a journal that is not sound, a state that is not what it should be).
+ * committed twice) and torn (a journal that is not sound, a state that is not what it should be). `--network` kills nothing, and puts
+ * PostgreSQL and Redis behind proxies that delay, freeze, cut and garble: see `torture/network.ts`.
  */
 import { PgClient } from "@effect/sql-pg"
 import { Journal, Thread } from "@selvage/core"
@@ -18,7 +19,11 @@ import { parseArgs } from "node:util"
 import { callsPerThread, layerOf, Ledger, type Place, Work } from "./torture/work.ts"
 
 const { values } = parseArgs({
-  options: { minutes: { type: "string", default: "1" }, workers: { type: "string", default: "1" } }
+  options: {
+    minutes: { type: "string", default: "1" },
+    workers: { type: "string", default: "1" },
+    network: { type: "boolean", default: false }
+  }
 })
 const minutes = Number(values.minutes)
 const workers = Number(values.workers)
@@ -114,6 +119,19 @@ const examine = (place: Place, names: ReadonlyArray<{ readonly name: string; rea
     }
     return { lost: threads.length * callsPerThread - calls, repeated, torn, entries } satisfies Count
   }).pipe(Effect.provide(layerOf(place)), Effect.runPromise)
+
+if (values.network) {
+  const redis = process.env.SELVAGE_TEST_REDIS_URL ?? "redis://127.0.0.1:6379"
+  const { torture } = await import("./torture/network.ts")
+  await inSchema("CREATE SCHEMA")
+  try {
+    process.exitCode = (await Effect.runPromise(torture({ minutes, postgres: url, redis, schema }))) ? 0 : 1
+  } finally {
+    await inSchema("DROP SCHEMA")
+    rmSync(directory, { recursive: true })
+  }
+  process.exit()
+}
 
 let failed = false
 await inSchema("CREATE SCHEMA")
