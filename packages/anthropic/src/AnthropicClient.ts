@@ -31,6 +31,7 @@
 import Anthropic, { type ClientOptions } from "@anthropic-ai/sdk"
 import * as Fetch from "@selvage/provider/Fetch"
 import * as Text from "@selvage/provider/Text"
+import * as Watch from "@selvage/provider/Watch"
 import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Context from "effect/Context"
@@ -132,9 +133,11 @@ export const make = (options: Options): Service => {
     logLevel: "off",
     openTelemetry: false,
     fetch: Text.wellFormed(
-      Fetch.withholding(
-        options.fetch ?? Fetch.make({ silence: timeout + patience }),
-        Object.keys(headers).filter((name) => Redacted.isRedacted(headers[name]))
+      Watch.obeying(
+        Fetch.withholding(
+          options.fetch ?? Fetch.make({ silence: timeout + patience }),
+          Object.keys(headers).filter((name) => Redacted.isRedacted(headers[name]))
+        )
       )
     ),
     fetchOptions: options.fetchOptions,

@@ -31,6 +31,7 @@
  */
 import * as Fetch from "@selvage/provider/Fetch"
 import * as Text from "@selvage/provider/Text"
+import * as Watch from "@selvage/provider/Watch"
 import { type ClientOptions, OpenAI } from "openai"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
@@ -156,7 +157,7 @@ export const make = (options: Options): Service => {
     // The longest a timer can wait.
     timeout: Math.min(Duration.toMillis(timeout), 2 ** 31 - 1),
     logLevel: "off",
-    fetch: Text.wellFormed(authorized),
+    fetch: Text.wellFormed(Watch.obeying(authorized)),
     defaultHeaders: plainHeaders,
     ...(options.query === undefined ? undefined : { defaultQuery: options.query })
   })

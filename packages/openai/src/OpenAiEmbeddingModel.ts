@@ -112,7 +112,7 @@ export const make = Effect.fnUntraced(function* (
   }
 
   const request = Effect.fnUntraced(function* (input: ReadonlyArray<string>) {
-    const { body } = yield* Transport.request(client, context, Body, (signal) =>
+    const { body } = yield* Transport.request(client, context, Body, (fetchOptions) =>
       client.sdk.embeddings
         .create(
           {
@@ -121,7 +121,7 @@ export const make = Effect.fnUntraced(function* (
             encoding_format: options.encoding ?? "float",
             ...compact({ dimensions: options.dimensions, user: options.user })
           },
-          { signal }
+          { fetchOptions }
         )
         .asResponse()
     )

@@ -148,14 +148,14 @@ export const make = Effect.fnUntraced(function* (
     const headers = compact({ headers: config.headers })
     if (api === "chat") {
       const body = yield* ChatRequest.make(model, config, compatibility, request, tools, context)
-      const answer = yield* Transport.request(client, context, ChatWire.Completion, (signal) =>
-        client.sdk.chat.completions.create(body, { signal, ...headers }).asResponse()
+      const answer = yield* Transport.request(client, context, ChatWire.Completion, (fetchOptions) =>
+        client.sdk.chat.completions.create(body, { fetchOptions, ...headers }).asResponse()
       )
       return yield* ChatParts.fromBody(answer, conversion, yield* IdGenerator.IdGenerator)
     }
     const body = yield* ResponsesRequest.make(model, config, request, tools, context)
-    const answer = yield* Transport.request(client, context, ResponsesWire.Body, (signal) =>
-      client.sdk.responses.create(body, { signal, ...headers }).asResponse()
+    const answer = yield* Transport.request(client, context, ResponsesWire.Body, (fetchOptions) =>
+      client.sdk.responses.create(body, { fetchOptions, ...headers }).asResponse()
     )
     return yield* ResponsesParts.fromBody(answer, conversion)
   })
@@ -173,8 +173,10 @@ export const make = Effect.fnUntraced(function* (
         context,
         ChatWire.Chunk,
         (http) => ChatStream.machine(conversion, ids, http),
-        (signal) =>
-          client.sdk.chat.completions.create({ ...body, stream: true, ...usage }, { signal, ...headers }).asResponse()
+        (fetchOptions) =>
+          client.sdk.chat.completions
+            .create({ ...body, stream: true, ...usage }, { fetchOptions, ...headers })
+            .asResponse()
       )
     }
     const body = yield* ResponsesRequest.make(model, config, request, tools, context)
@@ -183,7 +185,8 @@ export const make = Effect.fnUntraced(function* (
       context,
       ResponsesWire.Event,
       (http) => ResponsesStream.machine(conversion, http),
-      (signal) => client.sdk.responses.create({ ...body, stream: true }, { signal, ...headers }).asResponse()
+      (fetchOptions) =>
+        client.sdk.responses.create({ ...body, stream: true }, { fetchOptions, ...headers }).asResponse()
     )
   })
 
@@ -258,8 +261,8 @@ export const countTokens = Effect.fnUntraced(function* (
     tools,
     context
   )
-  const answer = yield* Transport.request(client, context, ResponsesWire.InputTokens, (signal) =>
-    client.sdk.responses.inputTokens.count(body, { signal, ...compact({ headers: config.headers }) }).asResponse()
+  const answer = yield* Transport.request(client, context, ResponsesWire.InputTokens, (fetchOptions) =>
+    client.sdk.responses.inputTokens.count(body, { fetchOptions, ...compact({ headers: config.headers }) }).asResponse()
   )
   return answer.body.input_tokens
 })

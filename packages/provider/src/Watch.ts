@@ -26,6 +26,16 @@ import * as Alarm from "./Alarm.ts"
 import * as Fetch from "./Fetch.ts"
 import { millisOf } from "./internal/monotonic.ts"
 
+// One for all requests. The stack of an error that is made where a request is aborted holds what runs there, the request with
+// its body among it, and whoever keeps the signal keeps that.
+const left = new DOMException("This operation was aborted", "AbortError")
+
+/** Under what a request that goes through an SDK carries its watch. */
+const carried = Symbol.for("selvage/provider/Watch")
+
+/** Options of a `fetch` that hold nothing but a watch, which is not seen. */
+export type Options = Pick<RequestInit, "keepalive">
+
 /** A request that is watched. */
 export class Watch {
   readonly #controller = new AbortController()
@@ -85,9 +95,31 @@ export class Watch {
   /** Aborts the request, unless all was heard. */
   abort(): void {
     this.#callOff()
-    if (!this.#finished) this.#controller.abort()
+    if (!this.#finished) this.#controller.abort(left)
+  }
+
+  /**
+   * What a request is to be made with that goes through an SDK: `fetchOptions` for a `fetch` that is {@link obeying}. An SDK that
+   * is given the signal itself listens to it for as long as its registries keep the answer, and so keeps the request.
+   */
+  get options(): Options {
+    const options: Options & { readonly [carried]: Watch } = { [carried]: this }
+    return options
   }
 }
+
+const carriedBy = (init: object | undefined): Watch | undefined => {
+  const watch: unknown = init === undefined ? undefined : Reflect.get(init, carried)
+  return watch instanceof Watch ? watch : undefined
+}
+
+/** A `fetch` in which a watch that came with the {@link Watch.options} of a request takes the place of the SDK's own signal. */
+export const obeying =
+  (fetch: Fetch.Fetch): Fetch.Fetch =>
+  (input, init) => {
+    const watch = carriedBy(init)
+    return watch === undefined ? fetch(input, init) : fetch(input, { ...init, signal: watch.signal })
+  }
 
 /** Watches a request while an effect runs. */
 export const during = <A, E, R>(limit: number, use: (watch: Watch) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>

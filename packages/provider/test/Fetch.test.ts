@@ -863,6 +863,22 @@ for (const [name, fetch] of fetches) {
       )
     }
 
+    it.effect("are those of a body that an SDK has looked at, and lock it", () =>
+      Effect.gen(function* () {
+        const { url } = yield* echoing
+        yield* Effect.promise(async () => {
+          const response = await fetch(url)
+          const { body } = response
+          assert.strictEqual(response.body, body)
+          assert.isFalse(body?.locked)
+          await bytesOf(Fetch.pieces(response))
+          assert.isTrue(body?.locked)
+          assert.strictEqual(response.body, body)
+          assert.instanceOf(await rejection(response.text()), TypeError)
+        })
+      })
+    )
+
     it.effect("are not those of a body that somebody has read or reads", () =>
       Effect.gen(function* () {
         const { url } = yield* echoing

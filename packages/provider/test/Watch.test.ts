@@ -184,4 +184,30 @@ describe("Watch", () => {
       assert.deepStrictEqual([large.left(), large.isCancelled()], [1, true])
     })
   )
+
+  it.effect(
+    "takes the place of an SDK's signal in a fetch that obeys it, and has one reason without a stack of the request",
+    () =>
+      Effect.gen(function* () {
+        const sent: Array<AbortSignal | null | undefined> = []
+        const fetch = Watch.obeying((_input, init) => {
+          sent.push(init?.signal)
+          return Promise.resolve(new Response())
+        })
+        const own = AbortSignal.abort()
+        const ask = (init: RequestInit) => Effect.promise(() => fetch("http://127.0.0.1", init))
+        const watches: Array<Watch.Watch> = []
+        for (let n = 0; n < 2; n++) {
+          yield* Watch.during(1000, (watch) => {
+            watches.push(watch)
+            return ask({ ...watch.options, signal: own })
+          })
+        }
+        yield* ask({ signal: own })
+        assert.deepStrictEqual(sent, [watches[0]?.signal, watches[1]?.signal, own])
+        const [one, other] = watches.map(({ signal }): unknown => signal.reason)
+        assert.instanceOf(one, DOMException)
+        assert.strictEqual(one, other)
+      })
+  )
 })

@@ -28,8 +28,8 @@ export interface Sending {
   readonly context: RequestContext
 }
 
-const post = ({ body, client, headers, path }: Sending, { signal }: Watch.Watch): Promise<Response> =>
-  client.sdk.post(path, { body, headers, signal }).asResponse()
+const post = ({ body, client, headers, path }: Sending, { options }: Watch.Watch): Promise<Response> =>
+  client.sdk.post(path, { body, headers, fetchOptions: options }).asResponse()
 
 /** A step of a request that is watched. */
 const step = <A>(

@@ -99,11 +99,11 @@ export const request = <A>(
   client: Service,
   context: Errors.RequestContext,
   schema: Schema.Codec<A, unknown>,
-  send: (signal: AbortSignal) => Promise<Response>
+  send: (fetchOptions: Watch.Options) => Promise<Response>
 ): Effect.Effect<Answer<A>, AiError> => {
   const exchange = Watch.during(Duration.toMillis(client.timeout), (watch) =>
     attempt(client, context, watch, async () => {
-      const response = await send(watch.signal)
+      const response = await send(watch.options)
       watch.heard()
       const text = await Watch.text(response, watch, maxResponseBytes)
       if (text === undefined) throw Errors.invalidResponse(context, `The body is larger than ${maxResponseBytes} bytes`)
@@ -190,7 +190,7 @@ export const events = <Event, Part>(
   context: Errors.RequestContext,
   schema: Schema.Codec<Event, unknown>,
   makeMachine: (http: Http) => Machine<Event, Part>,
-  send: (signal: AbortSignal) => Promise<Response>
+  send: (fetchOptions: Watch.Options) => Promise<Response>
 ): Stream.Stream<Part, AiError> =>
   Stream.unwrap(
     Effect.gen(function* () {
@@ -202,7 +202,7 @@ export const events = <Event, Part>(
           ? Effect.sync(() => watch.abort())
           : Effect.asVoid(Effect.forkDetach(lingering(watch, rest)))
       )
-      const response = yield* attempt(client, context, watch, () => send(watch.signal))
+      const response = yield* attempt(client, context, watch, () => send(watch.options))
       watch.heard()
       const machine = makeMachine(httpOf(response))
       const next = arrivals(client, context, watch, response)

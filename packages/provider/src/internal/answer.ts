@@ -75,18 +75,25 @@ const ofReadable = (body: Readable, signal: AbortSignal | undefined): Pieces => 
   }
 }
 
-const streamOf = (pieces: Pieces): ReadableStream<Uint8Array<ArrayBuffer>> =>
-  new ReadableStream(
+/** A stream of the web that takes the pieces with the first read, so that one which is only looked at takes none. */
+const streamOf = (take: () => Pieces | undefined): ReadableStream<Uint8Array<ArrayBuffer>> => {
+  let pieces: Pieces | undefined
+  return new ReadableStream(
     {
       pull: async (controller) => {
-        const piece = await pieces.next()
+        pieces ??= take()
+        const piece = await pieces?.next()
         if (piece === undefined) controller.close()
         else controller.enqueue(piece)
       },
-      cancel: async () => void (await pieces.cancel())
+      cancel: async () => {
+        pieces ??= take()
+        await pieces?.cancel()
+      }
     },
     { highWaterMark: 0 }
   )
+}
 
 // Without redirects to follow there is `null`, or nothing at all from the undici that Node brings.
 const historyOf = (context: object | null | undefined): ReadonlyArray<URL> =>
@@ -114,6 +121,8 @@ export class Answer implements Response {
   readonly url: string
   #pieces: Pieces | undefined
   #isTaken = false
+  #isDisturbed = false
+  #stream: ReadableStream<Uint8Array<ArrayBuffer>> | undefined
   #standard: Response | undefined
 
   private constructor(
@@ -149,29 +158,43 @@ export class Answer implements Response {
 
   /** The body of a response, whoever made it. It belongs to who asks for it. */
   static pieces(response: Response): Pieces {
-    if (!(response instanceof Answer) || response.#pieces === undefined) return ofStream(response.body)
+    if (!(response instanceof Answer)) return ofStream(response.body)
     const pieces = response.#pieces
+    const isRead = response.#standard !== undefined || response.#stream?.locked === true
+    if (pieces === undefined || isRead) return ofStream(response.body)
+    // SDKs look at `body` and do not read it; from now on it is locked.
+    response.#stream?.getReader()
     response.#pieces = undefined
     response.#isTaken = true
     return pieces
   }
 
+  get #body(): ReadableStream<Uint8Array<ArrayBuffer>> | null {
+    if (this.#stream === undefined && this.#pieces === undefined) return null
+    this.#stream ??= streamOf(() => {
+      const pieces = this.#pieces
+      this.#pieces = undefined
+      this.#isDisturbed = true
+      return pieces
+    })
+    return this.#stream
+  }
+
   get #whole(): Response {
-    if (this.#isTaken) this.#standard ??= taken()
     if (this.#standard === undefined) {
       const { headers, status, statusText } = this
-      const body = this.#pieces === undefined ? null : streamOf(this.#pieces)
-      this.#standard = new Response(body, { headers, status, statusText })
-      this.#pieces = undefined
+      this.#isTaken ||= this.#isDisturbed || this.#stream?.locked === true
+      this.#standard = this.#isTaken ? taken() : new Response(this.#body, { headers, status, statusText })
     }
     return this.#standard
   }
 
   get body(): ReadableStream<Uint8Array<ArrayBuffer>> | null {
-    return this.#whole.body
+    if (this.#isTaken) return this.#stream ?? this.#whole.body
+    return this.#standard === undefined ? this.#body : this.#standard.body
   }
   get bodyUsed(): boolean {
-    return this.#standard?.bodyUsed ?? false
+    return this.#isDisturbed || (this.#standard?.bodyUsed ?? false)
   }
   arrayBuffer(): Promise<ArrayBuffer> {
     return this.#whole.arrayBuffer()
