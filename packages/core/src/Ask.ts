@@ -23,7 +23,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { AskExpired, NodeContractViolated } from "./Errors.ts"
-import * as Bound from "./Bound.ts"
+import { encodeBounded } from "./internal/bounded.ts"
 import * as Node from "./Node.ts"
 import * as Task from "./Task.ts"
 
@@ -105,12 +105,10 @@ export const ask = Effect.fnUntraced(function* <Name extends string, Question, A
     (part: string) =>
     ({ message }: { readonly message: string }) =>
       new NodeContractViolated({ node: task.node, part: `${part} of ask "${self.name}"`, issue: message })
-  const beyond = Bound.issueOf(question)
-  if (beyond !== undefined) return yield* violated("the question")({ message: beyond })
   const reply = yield* task.ask({
     name: self.name,
     kind: self.kind,
-    question: yield* Effect.mapError(Schema.encodeEffect(self.question)(question), violated("the question")),
+    question: yield* Effect.mapError(encodeBounded(self.question, question), violated("the question")),
     millis: self.deadline === undefined ? undefined : Duration.toMillis(self.deadline)
   })
   if (reply._tag === "Answered") {

@@ -21,7 +21,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Ask from "./Ask.ts"
-import * as Bound from "./Bound.ts"
+import { encodeBounded, jsonIssue } from "./internal/bounded.ts"
 import { NodeContractViolated } from "./Errors.ts"
 import * as Task from "./Task.ts"
 
@@ -40,23 +40,16 @@ export const Uncertain = Ask.make("uncertain", {
 /** What an ask or a journaled piece adds to the errors of an effect. */
 export type Failure = Task.JournalFailure | NodeContractViolated
 
-const isJson = Schema.is(Schema.Json)
-
 const codec = <A, I>(task: Task.Task, key: string, schema: Schema.Codec<A, I>) => {
   const json = Schema.toCodecJson(schema)
   const violated = ({ message }: { readonly message: string }) =>
     new NodeContractViolated({ node: task.node, part: `the durable piece "${key}"`, issue: message })
-  const bounded = (value: unknown, fits?: (value: unknown) => boolean) => {
-    const message = Bound.issueOf(value) ?? (fits?.(value) === false ? "what a person is to see is no JSON" : undefined)
-    return message === undefined ? Effect.void : Effect.fail(violated({ message }))
-  }
   return {
-    bounded,
-    encode: (value: A) =>
-      Effect.andThen(
-        bounded(value),
-        Effect.tap(Effect.mapError(Schema.encodeEffect(json)(value), violated), (encoded) => bounded(encoded))
-      ),
+    bounded: (value: unknown) => {
+      const message = jsonIssue(value)
+      return message === undefined ? Effect.void : Effect.fail(violated({ message }))
+    },
+    encode: (value: A) => Effect.mapError(encodeBounded(json, value), violated),
     decode: (value: Schema.Json) => Effect.mapError(Schema.decodeEffect(json)(value), violated)
   }
 }
@@ -140,7 +133,7 @@ export const call = Effect.fnUntraced(function* <A, I, E, R, E2 = never, R2 = ne
       return found.value
     }
   }
-  yield* bounded(options.detail, isJson)
+  yield* bounded(options.detail)
   yield* task.intend(options.key, options.detail)
   // From here to the record an interruption would lose what the call did, so only the call itself can be interrupted.
   return yield* Effect.uninterruptibleMask((restore) =>

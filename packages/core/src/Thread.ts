@@ -26,10 +26,8 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Queue from "effect/Queue"
-import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import * as Bound from "./Bound.ts"
 import type { Ask, OpenAsk } from "./Ask.ts"
 import type { Entry, Sequenced } from "./Entry.ts"
 import {
@@ -52,6 +50,7 @@ import {
 import type { Event } from "./Event.ts"
 import type { Graph } from "./Graph.ts"
 import * as Advance from "./internal/advance.ts"
+import { encodeBounded } from "./internal/bounded.ts"
 import type { Compiled } from "./internal/compile.ts"
 import { entryAt, standing } from "./internal/describe.ts"
 import { stateOf } from "./internal/frame.ts"
@@ -303,10 +302,8 @@ export const answer = <Name extends string, Question, Answer>(
       new AskNotOpen({ thread, ask: options.ask ?? ask.name, open: Array.from(log.asks.keys()) })
     const asked = candidates[0]
     if (asked === undefined || candidates.length > 1) return yield* notOpen(log)
-    const beyond = Bound.issueOf(options.value)
-    if (beyond !== undefined) return yield* new AnswerInvalid({ ask: asked.ask, issue: beyond })
     const value = yield* Effect.mapError(
-      Schema.encodeEffect(ask.answer)(options.value),
+      encodeBounded(ask.answer, options.value),
       (error) => new AnswerInvalid({ ask: asked.ask, issue: error.message })
     )
     const answered = { _tag: "AskAnswered", ask: asked.ask, value, ...(key === undefined ? {} : { key }) } as const

@@ -153,3 +153,57 @@ it.effect("the length of a value is the application's to raise", () =>
     assert.strictEqual(outcome._tag, "Done")
   }).pipe(Effect.provide(Journal.layerMemory))
 )
+
+class Box extends Schema.Class<Box>("Box")({ content: Schema.Json }) {}
+class Trunk extends Schema.Class<Trunk>("Trunk")({ tree: Schema.Unknown }) {}
+
+// What looks harmless until its schema makes JSON of it, or what is no JSON.
+const encoded: Readonly<Record<string, readonly [Schema.Codec<unknown, unknown>, unknown]>> = {
+  "a class with deep content": [
+    Box as never,
+    Object.assign(Object.create(Box.prototype), { content: nested(100_000) })
+  ],
+  "a map with deep content": [
+    Schema.ReadonlyMap(Schema.String, Schema.Json) as never,
+    new Map([["k", nested(Bound.maxDepth + 1)]])
+  ],
+  "a class in itself": [
+    Trunk as never,
+    (() => {
+      const trunk = Object.create(Trunk.prototype) as { tree: unknown }
+      trunk.tree = trunk
+      return trunk
+    })()
+  ],
+  "a function of a schema of anything": [Schema.Any, () => 1],
+  "a date of a schema of anything": [Schema.Any, new Date(0)]
+}
+
+it.effect("what becomes too deep, or no JSON, when it is encoded is refused as what is given so", () =>
+  Effect.gen(function* () {
+    for (const [name, [schema, value]] of Object.entries(encoded)) {
+      const Typed = Ask.make("typed", { question: schema, answer: schema })
+      const parts: Readonly<Record<string, () => Effect.Effect<object, unknown>>> = {
+        question: () => Effect.as(Ask.ask(Typed, value), {}),
+        piece: () => Effect.as(Durable.once("k", schema, Effect.succeed(value)), {}),
+        result: () =>
+          Effect.as(
+            Durable.call({ key: "k", detail: 1, schema, call: Effect.succeed(value), reconcile: Effect.succeedNone }),
+            {}
+          )
+      }
+      for (const [part, run] of Object.entries(parts)) {
+        const graph = nodeOf(run)
+        const thread = `${part} ${name}`
+        const exit = yield* Effect.exit(Thread.run(graph, { thread, input: { go: true } }))
+        assert.strictEqual(tagOf(exit), "NodeContractViolated", thread)
+        assert.strictEqual((yield* Thread.run(graph, { thread, input: { go: false } })).state.out, "ok", thread)
+      }
+      const AnsweredWith = Ask.make("answered", { question: Schema.Null, answer: schema })
+      const asking = nodeOf(() => Effect.as(Ask.ask(AnsweredWith, null), {}))
+      yield* Thread.run(asking, { thread: name, input: { go: true } })
+      const answered = yield* Effect.exit(Thread.answer(AnsweredWith, { thread: name, value }))
+      assert.strictEqual(tagOf(answered), "AnswerInvalid", name)
+    }
+  }).pipe(Effect.provide(Journal.layerMemory))
+)
