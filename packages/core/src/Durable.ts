@@ -100,11 +100,31 @@ const isAbout = (question: Schema.Json, key: string): boolean =>
   typeof question === "object" && question !== null && "key" in question && question.key === key && "detail" in question
 
 /**
+ * What a `reconcile` finds of an intended call, once it can be believed. What was sent may still arrive, so `None` is asked
+ * for again after the time of a lease (`Lease.Ttl`) has passed since the attempt ended.
+ */
+export const settled = Effect.fnUntraced(function* <A, E, R>(
+  key: string,
+  reconcile: Effect.Effect<Option.Option<A>, E, R>
+): Effect.fn.Return<Option.Option<A>, E, R> {
+  const found = yield* reconcile
+  const task = yield* Task.Current
+  const millis = task === undefined || Option.isSome(found) ? 0 : yield* task.unsettled(key)
+  if (millis <= 0) return found
+  yield* Effect.sleep(millis)
+  return yield* reconcile
+})
+
+/**
  * Makes a call that must never be repeated in silence.
  *
  * With a journaled result it gives that result. With an intent but no result (the process died, or the call failed, timed out
  * or was interrupted), `reconcile` finds out whether the call was made (`Some` its result, `None` it was not and is made now);
  * without `reconcile` a person is asked.
+ *
+ * Of two runs of a thread one makes the call. The other fails with `JournalConflict` while the first is at work; if that one
+ * is gone, it waits until its lease has expired (`Lease.Ttl`, 10 seconds), and only then finds out. `None` is believed when that
+ * time has passed since the attempt ended.
  */
 export const call = Effect.fnUntraced(function* <A, I, E, R, E2 = never, R2 = never>(options: {
   readonly key: string
@@ -113,6 +133,8 @@ export const call = Effect.fnUntraced(function* <A, I, E, R, E2 = never, R2 = ne
   readonly schema: Schema.Codec<A, I>
   readonly call: Effect.Effect<A, E, R>
   readonly reconcile?: Effect.Effect<Option.Option<A>, E2, R2> | undefined
+  /** Whether `None` of `reconcile` is believed `"at once"`, as of one that asks a person, or once {@link settled} (default). */
+  readonly believe?: "settled" | "at once" | undefined
 }): Effect.fn.Return<A, E | E2 | Failure | Task.Suspended, R | R2> {
   const task = yield* Task.Current
   if (task?.thread === undefined) return yield* options.call
@@ -120,6 +142,7 @@ export const call = Effect.fnUntraced(function* <A, I, E, R, E2 = never, R2 = ne
   const recorded = task.recorded(options.key)
   if (recorded !== undefined) return yield* decode(recorded)
   if (task.intended(options.key)) {
+    yield* task.takeOver(options.key)
     const found =
       options.reconcile === undefined
         ? yield* askWhatHappened(task, options.key, options.detail).pipe(
@@ -127,7 +150,9 @@ export const call = Effect.fnUntraced(function* <A, I, E, R, E2 = never, R2 = ne
               Option.isNone(result) ? Effect.succeedNone : Effect.asSome(decode(result.value))
             )
           )
-        : yield* options.reconcile
+        : options.believe === "at once"
+          ? yield* options.reconcile
+          : yield* settled(options.key, options.reconcile)
     if (Option.isSome(found)) {
       yield* task.record(options.key, yield* encode(found.value))
       return found.value
@@ -137,7 +162,7 @@ export const call = Effect.fnUntraced(function* <A, I, E, R, E2 = never, R2 = ne
   yield* task.intend(options.key, options.detail)
   // From here to the record an interruption would lose what the call did, so only the call itself can be interrupted.
   return yield* Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(restore(options.call), (value) =>
+    Effect.flatMap(restore(task.calling(options.key, options.call)), (value) =>
       Effect.as(
         Effect.flatMap(encode(value), (json) => task.record(options.key, json)),
         value

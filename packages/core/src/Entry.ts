@@ -79,6 +79,8 @@ export const Entry = Schema.TaggedUnion({
     task: Schema.String,
     key: Schema.String,
     detail: Schema.Json,
+    /** The run that makes it; its lease tells whether it may still be at it. */
+    owner: Schema.optionalKey(Schema.String),
     /** A fingerprint of the item of a fan-out: a task of its name with another item is another one. */
     item: Schema.optionalKey(Schema.String)
   },

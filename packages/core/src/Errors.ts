@@ -60,13 +60,17 @@ export class NodeContractViolated extends Schema.TaggedError<NodeContractViolate
 export class JournalConflict extends Schema.TaggedError<JournalConflict>()("JournalConflict", {
   thread: Schema.String,
   expected: Schema.Int,
-  actual: Schema.Int
+  actual: Schema.Int,
+  /** Why, where the sequence numbers do not say it. */
+  reason: Schema.optionalKey(Schema.String)
 }) {
   override get message() {
     const stands =
-      this.actual === this.expected
-        ? "is another one than the caller knows: it was deleted and made again under its name, or its database was set back"
-        : `stands at entry ${this.actual}, not at ${this.expected}: another process runs it`
+      this.reason !== undefined
+        ? this.reason
+        : this.actual === this.expected
+          ? "is another one than the caller knows: it was deleted and made again under its name, or its database was set back"
+          : `stands at entry ${this.actual}, not at ${this.expected}: another process runs it`
     return (
       `Thread "${this.thread}" ${stands}. ` +
       `Let that one finish, or run the thread again to continue from where it stands.`

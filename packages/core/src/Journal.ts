@@ -44,6 +44,7 @@ import {
   type ThreadExists,
   type ThreadNotFound
 } from "./Errors.ts"
+import type { Leases } from "./Lease.ts"
 import { policyOf } from "./internal/journalFold.ts"
 import * as Memory from "./internal/memoryJournal.ts"
 import { pause } from "./internal/turns.ts"
@@ -222,6 +223,8 @@ export class Journal extends Context.Service<
       thread: string,
       entries: ReadonlyArray<Sequenced>
     ) => Effect.Effect<void, JournalUnavailable | ThreadExists | RestoreInvalid>
+    /** The leases of runs that make calls which must not be repeated: see `Lease`. Removing a thread removes its own. */
+    readonly leases: Leases
     /** What is wrong with a thread, at most {@link maxFindings}; nothing when it is sound. */
     readonly check: (thread: string) => Effect.Effect<ReadonlyArray<Finding>, JournalUnavailable | ThreadNotFound>
   }

@@ -26,6 +26,7 @@ import { onlyPosted, rangeOf } from "./internal/journalFold.ts"
 import * as Check from "./internal/sql/check.ts"
 import * as Dialect from "./internal/sql/dialect.ts"
 import * as KnownThreads from "./internal/sql/knownThreads.ts"
+import * as Leases from "./internal/sql/leases.ts"
 import { prepare, readable } from "./internal/sql/migrations.ts"
 import * as Reader from "./internal/sql/reader.ts"
 import { type Database, isNameable, unavailable } from "./internal/sql/rows.ts"
@@ -120,7 +121,13 @@ const identified = (journal: Journal["Service"], store: Named): Journal["Service
     keepSnapshot: (...args) => Effect.mapError(journal.keepSnapshot(...args), told),
     tail: (...args) => Stream.mapError(journal.tail(...args), told),
     restore: (...args) => Effect.mapError(journal.restore(...args), told),
-    check: (...args) => Effect.mapError(journal.check(...args), told)
+    check: (...args) => Effect.mapError(journal.check(...args), told),
+    leases: {
+      acquire: (...args) => Effect.mapError(journal.leases.acquire(...args), told),
+      renew: (...args) => Effect.mapError(journal.leases.renew(...args), told),
+      read: (...args) => Effect.mapError(journal.leases.read(...args), told),
+      end: (...args) => Effect.mapError(journal.leases.end(...args), told)
+    }
   })
 }
 
@@ -230,7 +237,8 @@ const makeJournal = Effect.fnUntraced(function* (
     keepSnapshot: (thread, seq, value, options) => threads.keepSnapshot(thread, seq, value, options?.id),
     tail,
     restore: (thread, entries) => outside(database, "restore a thread", threads.restore(thread, entries)),
-    check: Check.make(database, reader, maxFindings)
+    check: Check.make(database, reader, maxFindings),
+    leases: Leases.make(database)
   })
 })
 

@@ -66,6 +66,12 @@ export interface Task {
   readonly recorded: (key: string) => Schema.Json | undefined
   /** Whether an intent stands in the journal without its result. */
   readonly intended: (key: string) => boolean
+  /** Waits until no other run can be making a call that was intended; `JournalConflict` if one is at work. */
+  readonly takeOver: (key: string) => Effect.Effect<void, JournalFailure>
+  /** For how long, in milliseconds, `None` of a `reconcile` is not to be believed yet: an attempt has only just ended. */
+  readonly unsettled: (key: string) => Effect.Effect<number>
+  /** Makes an intended call, as long as the lease of the run is valid. */
+  readonly calling: <A, E, R>(key: string, call: Effect.Effect<A, E, R>) => Effect.Effect<A, E | JournalFailure, R>
   readonly record: (key: string, value: Schema.Json) => Effect.Effect<void, JournalFailure>
   readonly intend: (key: string, detail: Schema.Json) => Effect.Effect<void, JournalFailure>
   /** The questions that this task has asked under a name in its step, in order; also those that were answered. */

@@ -402,6 +402,7 @@ for (const { behind, name, skip } of databases("selvage_sql_journal_test")) {
         }).pipe(Effect.provide(journal))
         yield* run(
           "ALTER TABLE selvage_snapshots DROP COLUMN hash",
+          "DROP TABLE selvage_leases",
           "DELETE FROM selvage_migrations WHERE migration_id > 2"
         )
         yield* Effect.gen(function* () {

@@ -1,7 +1,8 @@
 /**
  * A journal that fails at the nth append (or post), and at all after it, as if the process had lost its disk or had died there.
  *
- * The journal under it is not harmed: run the thread again on that one to see what a restart makes of it.
+ * The journal under it is not harmed: run the thread again on that one to see what a restart makes of it. The leases of the
+ * run that died are expired then, so that nothing has to be waited for.
  *
  * **Example**
  *
@@ -41,19 +42,30 @@ export interface Options {
 export const make = (journal: Journal["Service"], options: Options): Effect.Effect<Journal["Service"]> =>
   Effect.sync(() => {
     let appends = 0
+    const owners = new Set<string>()
+    // Whoever runs the thread again is taken to come once the leases of the dead have expired.
+    const expire = Effect.suspend(() =>
+      Effect.forEach(owners, (owner) => Effect.ignore(journal.leases.end(owner)), { discard: true })
+    )
     const crashing = <A, E>(append: Effect.Effect<A, E>) =>
       Effect.suspend(() => {
         const count = ++appends
         if (count < options.at) return append
-        const crash = Effect.fail(
-          new JournalUnavailable({ operation: "append", cause: new Error(`crash injected at append ${count}`) })
-        )
+        const error = new JournalUnavailable({
+          operation: "append",
+          cause: new Error(`crash injected at append ${count}`)
+        })
+        const crash = Effect.andThen(expire, Effect.fail(error))
         return count === options.at && options.append === "written" ? Effect.andThen(append, crash) : crash
       })
     return Journal.of({
       ...journal,
       append: (...args) => crashing(journal.append(...args)),
-      post: (...args) => crashing(journal.post(...args))
+      post: (...args) => crashing(journal.post(...args)),
+      leases: {
+        ...journal.leases,
+        acquire: (lease) => Effect.suspend(() => (owners.add(lease.owner), journal.leases.acquire(lease)))
+      }
     })
   })
 

@@ -19,6 +19,7 @@
  */
 import { appending } from "./internal/laws/appending.ts"
 import type { Law } from "./internal/laws/law.ts"
+import { leases } from "./internal/laws/leases.ts"
 import { posting } from "./internal/laws/posting.ts"
 import { tailing } from "./internal/laws/tailing.ts"
 import { finishedThreads, threads } from "./internal/laws/threads.ts"
@@ -30,6 +31,7 @@ export { type Law, LawBroken } from "./internal/laws/law.ts"
 export const all = (options?: { readonly keeps?: "all" | "unfinished" | undefined }): ReadonlyArray<Law> => [
   ...appending,
   ...posting,
+  ...leases,
   ...values,
   ...threads,
   ...(options?.keeps === "unfinished" ? [] : finishedThreads),

@@ -1,6 +1,6 @@
 /**
- * Deterministic simulation: a generated graph, run as a thread by processes that compete, are slow, fail, lose
- * acknowledgements and are killed, under a clock and a scheduler that follow one seed. The same seed gives the same world.
+ * Deterministic simulation: a generated graph, run as a thread by processes that compete, are slow, freeze, fail, lose
+ * acknowledgements and are killed, and whose requests arrive late, under a clock and a scheduler that follow one seed. The same seed gives the same world.
  *
  * What must hold, whatever was injected:
  *
@@ -67,14 +67,15 @@ export const run = (seed: number, options: Options = {}): Promise<Report> => {
   const random = chance(seed)
   const { clock, scheduler } = makeTime(random)
   const graph = plan(random)
-  const truth = new Truth(random, random.below(16))
+  const truth = new Truth(random, random.below(16), () => clock.currentTimeMillisUnsafe())
   // From a snapshot at nearly every step to none.
   const snapshots = random.happens(0.2) ? ("never" as const) : { entries: 1 + random.below(12) }
   const inputs = 1 + (random.happens(0.3) ? random.below(3) : 0)
+  truth.failing = inputs === 1
   const world = Effect.gen(function* () {
     const journal = yield* Journal
     const given = options.journal?.(journal) ?? journal
-    const workers = 1 + random.below(2)
+    const workers = 1 + random.below(3)
     const done = yield* Deferred.make<void>()
     const all = yield* Effect.forEach(
       [
@@ -217,7 +218,7 @@ const answerAll = Effect.fnUntraced(function* (truth: Truth) {
     const place =
       typeof question === "object" && question !== null && "detail" in question ? String(question.detail) : ""
     // Somebody may be at it: then nobody knows yet.
-    if (truth.isCalled(place)) continue
+    if (truth.isCalled(place) || truth.sent.has(place)) continue
     const value =
       (truth.calls.get(place) ?? 0) > 0
         ? ({ decision: "made", result: numberOf(place, 5) } as const)

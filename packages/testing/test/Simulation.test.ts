@@ -38,10 +38,12 @@ describe("Simulation", () => {
       "append lost",
       "append slow",
       "crash",
+      "frozen",
       "interrupt",
       "node failed",
       "node slow",
-      "read failed"
+      "read failed",
+      "request slow"
     ])
   })
 

@@ -8,7 +8,7 @@
  *
  * - `Readonly` and `Idempotent` tools run directly, with the retries of their policy; a restarted task runs them again.
  * - Other tools are never repeated in silence (`Durable.call`): intent and outcome are journaled, retries do not apply,
- *   and after a crash between the two the plugin's `reconcile` finds out what happened, or a person is asked.
+ *   and after a crash between the two, or a timeout, the plugin's `reconcile` finds out what happened, or a person is asked.
  *
  * **Gotchas**
  *
@@ -255,7 +255,8 @@ const goOn = Effect.fnUntraced(function* (given: Given): Effect.fn.Return<ToolOu
     detail,
     schema: ToolOutcome,
     call: Effect.succeed(failed(call, cleared.failure)),
-    reconcile: askWhatHappened({ call, limit }, key, detail)
+    reconcile: askWhatHappened({ call, limit }, key, detail),
+    believe: "at once"
   })
 })
 
@@ -277,7 +278,7 @@ interface Cleared extends Bounded {
 const perform = (cleared: Cleared): Effect.Effect<ToolOutcome, Failure> =>
   cleared.registered.repeatable ? made(cleared) : performOnce(cleared)
 
-const made = (cleared: Cleared): Effect.Effect<ToolOutcome> => {
+const made = (cleared: Cleared): Effect.Effect<ToolOutcome, Failure> => {
   const { call, listening, registered } = cleared
   if (!listening) return attempt(cleared)
   return Effect.andThen(
@@ -288,21 +289,36 @@ const made = (cleared: Cleared): Effect.Effect<ToolOutcome> => {
 
 /** A call that is never repeated in silence. */
 const performOnce = (cleared: Cleared): Effect.Effect<ToolOutcome, Failure> => {
-  const { call, registered } = cleared
+  const { call } = cleared
   const key = outcomeKey(call)
-  const detail = { plugin: registered.plugin.name, tool: call.name, params: toJson(call.params), call: call.as }
+  const detail = detailOf(cleared)
+  const ask = askWhatHappened(cleared, key, detail)
   return Durable.call({
     key,
     detail,
     schema: ToolOutcome,
     call: made(cleared),
-    reconcile: Effect.catchCause(lookUp(cleared), (cause) =>
-      Cause.hasFails(cause) ? askWhatHappened(cleared, key, detail) : Effect.failCause(cause as Cause.Cause<never>)
-    )
+    reconcile: Effect.flatMap(Effect.service(Task.Current), (task) => {
+      // A person who was asked is the one who says that it was not made.
+      const isAsked = task !== undefined && task.asked(Uncertain.ask(call.as).name).length > 0
+      const found = isAsked ? lookUp(cleared) : Durable.settled(key, lookUp(cleared))
+      return Effect.matchCauseEffect(found, {
+        onFailure: (cause) => (Cause.hasFails(cause) ? ask : Effect.failCause(cause as Cause.Cause<never>)),
+        onSuccess: (found) => (isAsked && Option.isNone(found) ? ask : Effect.succeed(found))
+      })
+    }),
+    believe: "at once"
   })
 }
 
-const attempt = (cleared: Cleared): Effect.Effect<ToolOutcome> => {
+const detailOf = ({ call, registered }: Cleared): Schema.Json => ({
+  plugin: registered.plugin.name,
+  tool: call.name,
+  params: toJson(call.params),
+  call: call.as
+})
+
+const attempt = (cleared: Cleared): Effect.Effect<ToolOutcome, Failure> => {
   const { call, key, params, registered } = cleared
   const { policy, repeatable } = registered
   const handled = registered.run(params, { id: call.id, key })
@@ -326,19 +342,21 @@ const succeeded = ({ call, limit }: Bounded, { modelOutput, result }: Output): T
     limit
   )
 
-const explain = Effect.fnUntraced(function* (cleared: Cleared, error: unknown) {
+const explain = Effect.fnUntraced(function* (cleared: Cleared, error: unknown): Effect.fn.Return<ToolOutcome, Failure> {
   const { call, limit, registered } = cleared
   const tool = call.name
   if (error instanceof Policy.AttemptTimedOut) {
-    if (registered.repeatable) {
-      // An idempotent call does no harm when it is repeated; that does not say that it did nothing.
-      const effect = registered.readonly ? "none" : "unknown"
-      return failed(call, new ToolTimedOut({ tool, millis: error.millis, effect }))
-    }
+    // An idempotent call does no harm when it is repeated; that does not say that it did nothing.
+    const effect = registered.readonly ? "none" : "unknown"
+    const timedOut = failed(call, new ToolTimedOut({ tool, millis: error.millis, effect }))
+    if (registered.repeatable) return timedOut
     const found = yield* Effect.result(lookUp(cleared))
     if (found._tag === "Success" && Option.isSome(found.success)) return found.success.value
-    const effect = found._tag === "Success" ? "none" : "unknown"
-    return failed(call, new ToolTimedOut({ tool, millis: error.millis, effect }))
+    // The request may still arrive: as after a crash a person decides, and without a thread there is nobody to ask.
+    const task = yield* Task.Current
+    if (task?.thread === undefined) return timedOut
+    const answer = yield* askWhatHappened(cleared, outcomeKey(call), detailOf(cleared))
+    return Option.getOrElse(answer, () => timedOut)
   }
   if (error instanceof ResultInvalid) {
     const issue = `it ran, but its result does not fit its own schema (${shorten(error.issue)}). Do not repeat the call.`

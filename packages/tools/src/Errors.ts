@@ -59,7 +59,7 @@ export class ToolTimedOut extends Schema.TaggedError<ToolTimedOut>()("ToolTimedO
       `Tool "${this.tool}" took longer than ${this.millis} ms and was interrupted. ` +
       (this.effect === "none"
         ? "Nothing was changed; it can be called again."
-        : "It is not known whether it took effect. Check before calling it again.")
+        : "It is not known whether it took effect. Do not repeat the call unless you can tell that it did not.")
     )
   }
 }

@@ -133,7 +133,7 @@ const once = Effect.fnUntraced(function* (
   const go = new Go({ journal: writer, emit, committed, traced }, writer, graph, journal)
   return yield* Effect.ensuring(
     Effect.suspend(() => go.run(options)),
-    Effect.andThen(writer.close, keepWarm(journal, thread, graph, opened))
+    Effect.andThen(Effect.andThen(writer.close, writer.lease.end), keepWarm(journal, thread, graph, opened))
   )
 })
 
@@ -256,7 +256,12 @@ class Go {
       log.migration === undefined
         ? Effect.void
         : Effect.andThen(this.#restored(), this.#writer.append([{ _tag: "Migrated", graph: this.#graph.shape }]))
-    return Effect.map(Effect.andThen(migrated, this.#restored()), (frame): Start => ({ _tag: "Run", frame }))
+    // Before anything is written: whoever makes these calls is not to be stopped by a run that cannot go on either.
+    const free = this.#writer.lease.takeOver(inFlight(log))
+    return Effect.map(Effect.andThen(Effect.andThen(free, migrated), this.#restored()), (frame): Start => ({
+      _tag: "Run",
+      frame
+    }))
   }
 
   /** What stands in the way of an input. */

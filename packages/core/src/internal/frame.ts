@@ -15,6 +15,7 @@ import {
 import type { Live } from "../Event.ts"
 import type * as Task from "../Task.ts"
 import { type Compiled, decodeUpdate, encodeUpdate, missing, type Record_ } from "./compile.ts"
+import type { RunLease } from "./lease.ts"
 import type { Change, FrameLog, Replay, Standing } from "./replay.ts"
 import { type Arrived, type Finished, fold, foldPatch, type Plan, type RouteFailure, type TaskUpdate } from "./step.ts"
 
@@ -34,6 +35,7 @@ export interface RunJournal {
   readonly catchUp: Effect.Effect<void, ReadFailure>
   /** Keeps a snapshot of the thread as it stands, if it can be cut there. */
   readonly snapshot: Effect.Effect<void>
+  readonly lease: RunLease
   /** Ends it: work that outlives its run writes nothing more. */
   readonly close: Effect.Effect<void>
 }

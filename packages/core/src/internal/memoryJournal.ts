@@ -10,6 +10,7 @@ import { EntryNotFound, JournalConflict, RestoreInvalid, ThreadExists, ThreadNot
 import type { Appended, Journal, Snapshot, ThreadInfo } from "../Journal.ts"
 import * as Fold from "./journalFold.ts"
 import * as Mailbox from "./mailbox.ts"
+import * as MemoryLeases from "./memoryLeases.ts"
 
 interface Kept {
   info: ThreadInfo
@@ -51,6 +52,7 @@ const roughSize = (json: unknown): number => {
 /** A journal of its own, empty. */
 export const make = ({ ephemeral, snapshots }: Options): Journal["Service"] => {
   const threads = new Map<string, Kept>()
+  const { drop: dropLeases, leases } = MemoryLeases.make()
 
   const find = (thread: string): Effect.Effect<Kept, ThreadNotFound> =>
     Effect.suspend(() => {
@@ -182,12 +184,16 @@ export const make = ({ ephemeral, snapshots }: Options): Journal["Service"] => {
       settle(kept)
       return kept.info.head
     }),
+    leases,
     remove: (thread, options) =>
       Effect.flatMap(find(thread), (kept) => {
         if (options?.head !== undefined && options.head !== kept.info.head) {
           return Effect.fail(new JournalConflict({ thread, expected: options.head, actual: kept.info.head }))
         }
-        return Effect.sync(() => drop(kept))
+        return Effect.sync(() => {
+          drop(kept)
+          dropLeases(thread)
+        })
       }),
     snapshot: (thread) =>
       Effect.sync(() =>

@@ -64,6 +64,10 @@ export interface Intended {
   readonly step: number
   readonly task: string
   readonly key: string
+  /** The run that made it; `undefined` where the journal does not say. */
+  readonly owner: string | undefined
+  /** When, milliseconds since the epoch. */
+  readonly at: number
 }
 
 export interface Replay extends Mailbox.Mailbox {
@@ -310,7 +314,7 @@ const apply = (replay: Replay, sequenced: Sequenced): void => {
     case "Intent": {
       const frame = frameAt(replay, entry.path)
       const { key, step, task } = entry
-      frame.intended.set(factKey(task, key, entry.item), { step, task, key })
+      frame.intended.set(factKey(task, key, entry.item), { step, task, key, owner: entry.owner, at })
       // An answer to "was it made?" was about the call before this one.
       const asks = frame.opened.get(task)
       const stale = asks === undefined ? -1 : asks.findIndex((open) => isUncertain(open, key))
@@ -354,6 +358,10 @@ const apply = (replay: Replay, sequenced: Sequenced): void => {
       return
     case "Forked":
       restartClock(replay, at)
+      // Whoever makes the calls of the original makes none of this thread.
+      for (const { intended } of replay.frames.values()) {
+        for (const [fact, call] of intended) intended.set(fact, { ...call, owner: undefined, at: -Infinity })
+      }
       return
     case "TaskFailed":
     case "InputQueued":

@@ -80,7 +80,29 @@ export class RunningTask implements Task.Task {
   }
   intend(key: string, detail: Schema.Json) {
     const { path, step, task } = this
-    return this.#write({ _tag: "Intent", path, step, task, key, detail, ...this.#ofItem })
+    const lease = this.frame.run.journal?.lease
+    if (lease === undefined) return Effect.void
+    const { owner } = lease
+    const written = this.#write({ _tag: "Intent", path, step, task, key, detail, owner, ...this.#ofItem })
+    return Effect.andThen(lease.hold, written)
+  }
+  /** The call's key in the whole run, and its intent. */
+  #call(key: string) {
+    const fact = factKey(this.task, key, this.#item)
+    return { fact: this.path + fact, intended: this.frame.log.intended.get(fact) }
+  }
+  takeOver(key: string): Effect.Effect<void, Task.JournalFailure> {
+    const lease = this.frame.run.journal?.lease
+    const { intended } = this.#call(key)
+    return lease === undefined || intended === undefined ? Effect.void : lease.takeOver([intended])
+  }
+  unsettled(key: string): Effect.Effect<number> {
+    const lease = this.frame.run.journal?.lease
+    const { fact, intended } = this.#call(key)
+    return lease === undefined || intended === undefined ? Effect.succeed(0) : lease.unsettled(fact, intended)
+  }
+  calling<A, E, R>(key: string, call: Effect.Effect<A, E, R>): Effect.Effect<A, E | Task.JournalFailure, R> {
+    return this.frame.run.journal?.lease.during(this.#call(key).fact, call) ?? call
   }
   get #ofItem() {
     const item = this.#item

@@ -9,6 +9,7 @@ import type { Appended, Journal } from "../Journal.ts"
 import type { JournalFailure } from "../Task.ts"
 import type { Compiled } from "./compile.ts"
 import type { RunJournal } from "./frame.ts"
+import * as Lease from "./lease.ts"
 import type { Opened } from "./open.ts"
 import { replay } from "./replay.ts"
 import * as Snapshot from "./snapshot.ts"
@@ -165,6 +166,7 @@ export const make = (options: {
       return `${thread}:${opened.id ?? ""}`
     },
     replay: log,
+    lease: Lease.make(journal, thread, log),
     append: (entries) =>
       // Once an append is under way it is seen through: an interruption must not lose where the thread stands.
       Effect.uninterruptibleMask((restore) => {

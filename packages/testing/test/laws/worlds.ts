@@ -148,6 +148,13 @@ export const mortal = (journal: Service, process: Process, death: Death | undefi
     ...journal,
     append: (...args) => once(journal.append(...args)),
     post: (...args) => once(journal.post(...args)),
+    // The dead renew nothing.
+    leases: {
+      acquire: (lease) => Effect.andThen(alive(process), journal.leases.acquire(lease)),
+      renew: (owners) => Effect.andThen(alive(process), journal.leases.renew(owners)),
+      read: (owner) => Effect.andThen(alive(process), journal.leases.read(owner)),
+      end: (...args) => Effect.andThen(alive(process), journal.leases.end(...args))
+    },
     keepSnapshot: (...args) => Effect.suspend(() => Effect.andThen(alive(process), journal.keepSnapshot(...args)))
   })
 }

@@ -107,6 +107,18 @@ const chainSnapshotsValues = Effect.gen(function* () {
   yield* upgradeThreads
 })
 
+const leases = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`CREATE TABLE selvage_leases (
+    owner TEXT PRIMARY KEY,
+    thread TEXT NOT NULL,
+    beat INTEGER NOT NULL,
+    at BIGINT NOT NULL,
+    ttl BIGINT NOT NULL
+  )`
+  yield* sql`CREATE INDEX selvage_leases_thread ON selvage_leases (thread)`
+})
+
 /** Snapshots are a cache: those without a hash are given up. */
 const snapshotHashes = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
@@ -117,7 +129,8 @@ const snapshotHashes = Effect.gen(function* () {
 const migrations = {
   "0001_journal": threadsAndEntries,
   "0002_chain_snapshots_values": chainSnapshotsValues,
-  "0003_snapshot_hashes": snapshotHashes
+  "0003_snapshot_hashes": snapshotHashes,
+  "0004_leases": leases
 }
 
 /** The version of the tables that this code reads and writes. */

@@ -85,9 +85,13 @@ export const make = ({ announce, committed, database, known }: Options) => {
   const deleteValues = text(`DELETE FROM selvage_values
     WHERE hash IN (SELECT u.hash FROM selvage_value_uses u WHERE u.thread = ?)
       AND NOT EXISTS (SELECT 1 FROM selvage_value_uses u WHERE u.hash = selvage_values.hash AND u.thread <> ?)`)
-  const deletes = ["selvage_value_uses", "selvage_snapshots", "selvage_entries", "selvage_threads"].map((table) =>
-    text(`DELETE FROM ${table} WHERE thread = ?`)
-  )
+  const deletes = [
+    "selvage_value_uses",
+    "selvage_snapshots",
+    "selvage_entries",
+    "selvage_leases",
+    "selvage_threads"
+  ].map((table) => text(`DELETE FROM ${table} WHERE thread = ?`))
   const selectSnapshot = text(`SELECT s.seq, s.value, s.hash, e.hash FROM selvage_snapshots s
     JOIN selvage_entries e ON e.thread = s.thread AND e.seq = s.seq WHERE s.thread = ?`)
   const upsertSnapshot = text(`INSERT INTO selvage_snapshots (thread, seq, bytes, size, value, hash)

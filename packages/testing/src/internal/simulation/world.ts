@@ -3,6 +3,7 @@ import type { Entry } from "@selvage/core/Entry"
 import { JournalUnavailable } from "@selvage/core/Errors"
 import { type Appended, Journal } from "@selvage/core/Journal"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import { Transient, type World } from "./plan.ts"
 import { type Chance, numberOf } from "./seeded.ts"
 
@@ -14,6 +15,8 @@ export type Fault =
   | "read failed"
   | "node failed"
   | "node slow"
+  | "request slow"
+  | "frozen"
   | "crash"
   | "interrupt"
 
@@ -27,6 +30,8 @@ export interface Process {
   /** The last entry that it knows: what stood when it opened the thread, and what it wrote since. */
   head: number
   opening: boolean
+  /** It does nothing before this instant. */
+  frozenUntil: number
   /** Places whose call it may be making. */
   readonly calling: Set<string>
 }
@@ -42,12 +47,19 @@ export class Truth {
   readonly committed = new Map<string, number>()
   readonly recorded = new Map<string, number>()
   readonly calls = new Map<string, number>()
+  /** Calls whose request is on its way. */
+  readonly sent = new Set<string>()
   readonly puts = new Map<string, Set<string>>()
   /** How many faults are still to come. */
   #left: number
 
-  constructor(random: Chance, faults: number) {
+  readonly now: () => number
+  /** Whether a run may fail: an attempt that outlasts its policy ends it. */
+  failing = false
+
+  constructor(random: Chance, faults: number, now: () => number = () => 0) {
     this.random = random
+    this.now = now
     this.#left = faults
   }
 
@@ -64,7 +76,7 @@ export class Truth {
   }
 
   start(name: string): Process {
-    const process: Process = { name, dead: false, head: 0, opening: true, calling: new Set() }
+    const process: Process = { name, dead: false, head: 0, opening: true, frozenUntil: 0, calling: new Set() }
     this.processes.add(process)
     return process
   }
@@ -134,13 +146,21 @@ export const worldOf = (truth: Truth, process: Process, failing: boolean): World
       Effect.gen(function* () {
         yield* alive(process)
         if (failing && truth.goesWrong("node failed", 0.05)) return yield* new Transient({ of: place })
-        truth.calls.set(place, (truth.calls.get(place) ?? 0) + 1)
+        const arrive = Effect.sync(() => {
+          truth.sent.delete(place)
+          truth.calls.set(place, (truth.calls.get(place) ?? 0) + 1)
+        })
+        if (failing && truth.goesWrong("request slow", 0.15)) {
+          truth.sent.add(place)
+          // Whatever becomes of who sent it.
+          const sent = yield* Effect.forkDetach(Effect.andThen(sleepUpTo(random, 8000), arrive))
+          yield* Fiber.join(sent)
+        } else yield* arrive
         yield* after
         return numberOf(place, 5)
       }),
     lookUp: (place) =>
       Effect.gen(function* () {
-        while (truth.isCalled(place, process)) yield* Effect.sleep(1)
         yield* alive(process)
         return (truth.calls.get(place) ?? 0) > 0
       }),
@@ -175,18 +195,25 @@ export const journalOf = (
 ): Service => {
   const { random } = truth
   const unavailable = (operation: string) => new JournalUnavailable({ operation, cause: new Error("injected") })
+  // A frozen process goes on where it was, and its clock has not waited.
+  const awake = Effect.suspend(() => {
+    if (crash !== undefined && truth.failing && truth.goesWrong("frozen", 0.01))
+      process.frozenUntil = truth.now() + random.below(40_000)
+    const left = process.frozenUntil - truth.now()
+    return Effect.andThen(left > 0 ? Effect.sleep(left) : Effect.void, alive(process))
+  })
   const maybeCrash = Effect.suspend(() =>
     crash !== undefined && truth.goesWrong("crash", 0.02) ? Effect.andThen(crash, Effect.never) : Effect.void
   )
   const reading = Effect.fnUntraced(function* <A, E>(effect: Effect.Effect<A, E>, operation: string) {
-    yield* alive(process)
+    yield* awake
     if (truth.goesWrong("read failed", 0.02)) return yield* unavailable(operation)
     const found = yield* effect
-    yield* alive(process)
+    yield* awake
     return found
   })
   const writing = Effect.fnUntraced(function* <E>(append: Effect.Effect<Appended, E>, entries: ReadonlyArray<Entry>) {
-    yield* alive(process)
+    yield* awake
     process.opening = false
     yield* maybeCrash
     if (truth.goesWrong("append slow", 0.05)) yield* sleepUpTo(random, 50)
@@ -211,6 +238,7 @@ export const journalOf = (
     yield* maybeCrash
     if (truth.goesWrong("append slow", 0.05)) yield* sleepUpTo(random, 50)
     yield* alive(process)
+    yield* awake
     if (truth.goesWrong("acknowledgement lost", 0.03)) return yield* unavailable("append")
     process.head = Math.max(process.head, appended.written.at(-1)?.seq ?? 0)
     return appended
@@ -225,6 +253,13 @@ export const journalOf = (
           if (process.opening) process.head = Math.max(process.head, entries.at(-1)?.seq ?? 0)
         })
       ),
+    // The dead renew nothing.
+    leases: {
+      acquire: (lease) => Effect.andThen(awake, journal.leases.acquire(lease)),
+      renew: (owners) => Effect.andThen(awake, journal.leases.renew(owners)),
+      read: (owner) => Effect.andThen(awake, journal.leases.read(owner)),
+      end: (...args) => Effect.andThen(awake, journal.leases.end(...args))
+    },
     info: (thread) => reading(journal.info(thread), "look up a thread"),
     keepSnapshot: (...args) => Effect.andThen(alive(process), journal.keepSnapshot(...args)),
     snapshot: (thread) => reading(journal.snapshot(thread), "read a snapshot")
