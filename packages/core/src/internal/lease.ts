@@ -58,7 +58,7 @@ const beat = Effect.fnUntraced(function* (journal: Journal["Service"], { held }:
 
 const beats = Effect.fnUntraced(function* (journal: Journal["Service"], keeper: Keeper) {
   while (keeper.held.size > 0) {
-    yield* Effect.sleep(Math.min(...Array.from(keeper.held.values(), ({ ttl }) => ttl)) / 3)
+    yield* Effect.sleep(Math.ceil(Math.min(...Array.from(keeper.held.values(), ({ ttl }) => ttl)) / 3))
     yield* beat(journal, keeper)
   }
 })
