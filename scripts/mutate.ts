@@ -93,7 +93,7 @@ const start = (): Promise<Vitest> => {
         maxWorkers: 1,
         projects: projects.map((project) =>
           typeof project === "object" && "test" in project
-            ? { ...project, plugins: [plugin], test: { ...project.test, testTimeout: 60_000, hookTimeout: 60_000 } }
+            ? { ...project, plugins: [plugin], test: { ...project.test, testTimeout: 30_000, hookTimeout: 30_000 } }
             : project
         )
       }

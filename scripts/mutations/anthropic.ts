@@ -59,13 +59,6 @@ export const mutations = of("anthropic", [
   },
   {
     file: "internal/transport.ts",
-    find: "isStream ||= events.length > 0",
-    replace: "",
-    tests: ["failures", "AnthropicLanguageModel"],
-    breaks: "a stream without its content type is no stream"
-  },
-  {
-    file: "internal/transport.ts",
     find: 'if (event.event === "ping" || event.data === "") return Effect.undefined',
     replace: "",
     tests: ["AnthropicLanguageModel", "failures", "fixtures"],

@@ -9,20 +9,6 @@ export const mutations = of("cli", [
     breaks: "a terminal takes a text for commands"
   },
   {
-    file: "Output.ts",
-    find: "error instanceof ReaderGone ? Effect.void : Effect.fail(error)",
-    replace: "Effect.fail(error as never)",
-    tests: ["Cli"],
-    breaks: "a reader that goes away is a failure"
-  },
-  {
-    file: "Entries.ts",
-    find: "at < 1 || at > head",
-    replace: "at > head",
-    tests: ["Cli"],
-    breaks: "a thread has an entry 0"
-  },
-  {
     file: "Entries.ts",
     find: "corrupt.seq > after + 1",
     replace: "false",
