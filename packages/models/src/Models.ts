@@ -12,7 +12,10 @@
  *   or in the variable as JSON: see `ModelConfig`. The variable is over the file, the file over the code, key by key. To
  *   change the provider is to change configuration only.
  * - A role that is not configured is what `smart` is. Without any configuration `smart` is Anthropic's or OpenAI's default
- *   model if `ANTHROPIC_API_KEY` or `OPENAI_API_KEY` is set, in this order, else the offline model.
+ *   model if `ANTHROPIC_API_KEY` or `OPENAI_API_KEY` is set, in this order, else the offline model, with one line in the log
+ *   at the level `Warn`. `NODE_ENV=production` or `SELVAGE_OFFLINE=forbid` makes that an error; `SELVAGE_OFFLINE=allow`, or
+ *   a role that names `offline`, says that it is meant.
+ * - A variable that begins with `SELVAGE_` and that nothing reads is a line in the log, with the known one most like it.
  * - Each model behind a network has `ModelPolicy.standard` around it unless its policy says otherwise; `Fallback` goes from
  *   one to the next; the role's budget and then its deadline are around all of it.
  * - `OPENAI_BASE_URL`, `SELVAGE_OPENAI_API=chat` and `SELVAGE_OPENAI_AUTH=none` address a server that is compatible with
@@ -51,6 +54,8 @@ import * as BudgetStore from "./BudgetStore.ts"
 import * as Fallback from "./Fallback.ts"
 import { type Choice, nameOf, type Plan, plan as planOf, type Written } from "./internal/rolePlan.ts"
 import * as RoleSources from "./internal/roleSources.ts"
+import * as Unasked from "./internal/unasked.ts"
+import * as Variables from "./internal/variables.ts"
 import * as Middleware from "./Middleware.ts"
 import * as ModelConfig from "./ModelConfig.ts"
 import * as ModelPolicy from "./ModelPolicy.ts"
@@ -115,7 +120,7 @@ export interface Options {
 
 /** The variable that configures a role. */
 export const variableOf = (role: string): string =>
-  `SELVAGE_MODEL_${role
+  `${Variables.rolePrefix}${role
     .replace(/([a-z0-9])([A-Z])/g, "$1_$2")
     .replace(/[^A-Za-z0-9]+/g, "_")
     .toUpperCase()}`
@@ -159,11 +164,14 @@ const unconfigured = Effect.fnUntraced(function* (providers: Known) {
   for (const provider of providers.values()) {
     if (provider.keyVariable === undefined || provider.defaultModel === undefined) continue
     if (yield* isSet(provider.keyVariable)) {
-      return { model: nameOf({ provider, model: provider.defaultModel }), origin: `${provider.keyVariable} is set` }
+      const model = nameOf({ provider, model: provider.defaultModel })
+      return { model, origin: `${provider.keyVariable} is set`, unasked: undefined }
     }
   }
   const provider = [...providers.values()].find((candidate) => candidate.takesNoModel === true)
-  return provider === undefined ? undefined : { model: provider.name, origin: "nothing is configured" }
+  return provider === undefined
+    ? undefined
+    : { model: provider.name, origin: "nothing is configured", unasked: provider.name }
 })
 
 interface Sources {
@@ -196,6 +204,7 @@ const unpriced = (plan: Plan, role: string, prices: Prices.Table): ReadonlyArray
 const planRole = Effect.fnUntraced(function* (role: string, sources: Sources) {
   const { providers } = sources
   let owner = role
+  let unasked: string | undefined
   let written = yield* writtenOf(role, sources)
   if (written.length === 0) {
     owner = defaultRole
@@ -212,6 +221,7 @@ const planRole = Effect.fnUntraced(function* (role: string, sources: Sources) {
         origin: where
       }
     }
+    unasked = found.unasked
     written = [{ role: { model: found.model }, at: () => found.origin }]
   }
   const plan = planOf(owner, written, providers)
@@ -224,7 +234,7 @@ const planRole = Effect.fnUntraced(function* (role: string, sources: Sources) {
   const inherits = owner !== role && plan.origin.startsWith("SELVAGE_")
   const origin = inherits ? `${variableOf(role)} is not set, so as ${defaultRole}: ${plan.origin}` : plan.origin
   const budget = plan.budget === undefined ? undefined : { ...plan.budget, name: plan.budget.name ?? `role:${owner}` }
-  return { ...plan, findings, origin, budget } satisfies Plan
+  return { ...plan, findings, origin, budget, unasked } satisfies Plan
 })
 
 /** Roles whose budgets step down to nobody, or to each other so that nobody is at the end. */
@@ -356,6 +366,22 @@ const aroundRole = Effect.fnUntraced(function* (
   return Middleware.compose(...around, withPrices(prices), yield* Effect.provide(budget, stores))
 })
 
+/** Says once, when the layer is built, what a person should know and what is no error. */
+const warn = Effect.fnUntraced(function* (
+  { warning }: Unasked.Verdict,
+  plans: ReadonlyMap<string, Plan>,
+  { providers }: Sources
+) {
+  const keys = [
+    ...[...providers.values()].map(({ keyVariable }) => keyVariable),
+    ...[...plans.values()].flatMap(({ choices }) =>
+      choices.map(({ own }) => (Predicate.hasProperty(own, "keyVariable") ? own.keyVariable : undefined))
+    )
+  ].filter(Predicate.isString)
+  const lines = yield* Variables.unread([...plans.keys()].map(variableOf), keys)
+  for (const line of [...(warning === undefined ? [] : [warning]), ...lines]) yield* Effect.logWarning(line)
+})
+
 /** Models of given providers for given roles, and the model of the role `smart`. */
 export const layerWith = (
   options: Options = {}
@@ -388,12 +414,20 @@ export const layerWith = (
         const down = budget?.stepDown
         if (down !== undefined && !plans.has(down)) plans.set(down, yield* planRole(down, sources))
       }
+      // A role that nobody declared is what smart is, so what is said of smart is said of all.
+      const unasked = yield* Unasked.judge({
+        model: plans.get(defaultRole)?.unasked,
+        variable: variableOf(defaultRole),
+        keys: [...sources.providers.values()].flatMap(({ keyVariable }) => keyVariable ?? [])
+      })
       const findings = distinct([
         ...file.findings,
         ...[...plans.values()].flatMap((plan) => plan.findings),
+        ...unasked.findings,
         ...circles(plans)
       ])
       if (findings.length > 0) return yield* new ModelConfigInvalid({ findings })
+      yield* warn(unasked, plans, sources)
 
       const built = new Map<string, Resolution>()
       const realize = Effect.fnUntraced(function* (

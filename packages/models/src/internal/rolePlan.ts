@@ -35,6 +35,8 @@ export interface Plan {
   readonly policy: ModelConfig.Policy | undefined
   readonly budget: ModelConfig.RoleBudget | undefined
   readonly maxOutputTokens: number | undefined
+  /** The model that was taken because none is configured. */
+  readonly unasked?: string | undefined
 }
 
 /** How a person writes a choice. */
