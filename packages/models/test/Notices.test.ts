@@ -7,7 +7,7 @@ import * as fc from "fast-check"
 import { readdir, readFile } from "node:fs/promises"
 import { join } from "node:path"
 import * as Variables from "../src/internal/variables.ts"
-import { Models, type Providers } from "../src/index.ts"
+import { Models, Providers } from "../src/index.ts"
 
 /** What a program with this environment logs at its start, and how it starts. */
 const start = (env: Record<string, string>, options: Models.Options = {}) =>
@@ -22,9 +22,10 @@ const start = (env: Record<string, string>, options: Models.Options = {}) =>
       return undefined
     }).pipe(
       Effect.provide(
-        Models.layerWith(options).pipe(Layer.provide(ConfigProvider.layer(ConfigProvider.fromEnv({ env }))))
+        Models.layerWith(options).pipe(
+          Layer.provideMerge(Layer.merge(ConfigProvider.layer(ConfigProvider.fromEnv({ env })), Logger.layer([logger])))
+        )
       ),
-      Effect.provide(Logger.layer([logger])),
       Effect.catchTag("ModelConfigInvalid", Effect.succeed)
     )
     return { lines, error }
@@ -127,7 +128,6 @@ describe("a variable that nothing reads", () => {
         SELVAGE_TEST_POSTGRES_URL: "x",
         SELVAGE_ACME_KEY: "k"
       }
-      const { Providers } = yield* Effect.promise(() => import("../src/index.ts"))
       const { lines } = yield* start(env, { ...options, providers: [...Providers.all, acme] })
       assert.deepStrictEqual(lines, [])
       assert.lengthOf((yield* start({ ...quiet, SELVAGE_MODEL_REVIEWER: "offline" })).lines, 1)
