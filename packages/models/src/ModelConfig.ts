@@ -8,7 +8,7 @@
  * ```toml
  * [roles.smart]
  * model = "anthropic:claude-sonnet-5-5"
- * fallbacks = ["openai:gpt-5.4", "offline"]
+ * fallbacks = ["openai:gpt-6.2-sol", "offline"]
  * options = { maxOutputTokens = 4000, effort = "low", anthropic = { speed = "fast" } }
  *
  * [roles.smart.policy]

@@ -5,7 +5,7 @@
  * former fails:
  *
  * ```sh
- * SELVAGE_MODEL_SMART="anthropic:claude-sonnet-5-5 | openai:gpt-5.4 | offline"
+ * SELVAGE_MODEL_SMART="anthropic:claude-sonnet-5-5 | openai:gpt-6.2-sol | offline"
  * ```
  *
  * - What is around the models, their options and a role's budget stand in a file that `SELVAGE_MODELS_FILE` names, in code,

@@ -23,8 +23,8 @@
  *
  * **Gotchas**
  *
- * These are standard list prices: no batch discount, no priority tier, no surcharge for long contexts or regions, no
- * charges for hosted tools. Cache writes are those of the five minute cache.
+ * These are standard list prices: no batch discount, no priority tier, no surcharge for regions, no charges for hosted
+ * tools. Cache writes are those of the cache that lives shortest.
  */
 import type * as Response from "effect/ai/Response"
 import * as Config from "effect/Config"
@@ -33,6 +33,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import * as PriceTable from "./internal/priceTable.ts"
 
 const Dollars = Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0))
 
@@ -43,6 +44,15 @@ export const Price = Schema.Struct({
   cacheWrite: Schema.optional(Dollars),
   output: Dollars,
   reasoning: Schema.optional(Dollars),
+  beyond: Schema.optional(
+    Schema.Struct({
+      tokens: Schema.Int.check(Schema.isGreaterThan(0)),
+      input: Dollars,
+      cachedInput: Dollars,
+      cacheWrite: Schema.optional(Dollars),
+      output: Dollars
+    })
+  ),
   source: Schema.NonEmptyString,
   asOf: Schema.String.check(Schema.isPattern(/^\d{4}-\d{2}-\d{2}$/, { expected: "a day as YYYY-MM-DD" }))
 })
@@ -59,6 +69,16 @@ export interface Price {
   readonly output: number
   /** Output that is reasoning; as `output` where it has no price of its own. */
   readonly reasoning?: number | undefined
+  /** What all of a request costs whose input, cached or not, is of more than so many tokens. */
+  readonly beyond?:
+    | {
+        readonly tokens: number
+        readonly input: number
+        readonly cachedInput: number
+        readonly cacheWrite?: number | undefined
+        readonly output: number
+      }
+    | undefined
   /** Where the figures are from. */
   readonly source: string
   /** The day for which the figures were looked up, as `YYYY-MM-DD`. */
@@ -71,54 +91,14 @@ export type Table = Readonly<Record<string, Price>>
 /** The schema of a {@link Table}. */
 export const Table = Schema.Record(Schema.NonEmptyString, Price)
 
-const openai = (input: number, cachedInput: number, output: number): Price => ({
-  input,
-  cachedInput,
-  output,
-  source: "https://developers.openai.com/api/docs/pricing",
-  asOf: "2026-11-05"
-})
-
-// Anthropic states cache prices as factors of the input price: writes for five minutes are 1.25 of it.
-const anthropic = (input: number, output: number, cacheRead = 0.1): Price => ({
-  input,
-  cachedInput: input * cacheRead,
-  cacheWrite: input * 1.25,
-  output,
-  source: "https://platform.claude.com/docs/en/about-claude/pricing",
-  asOf: "2026-10-24"
-})
-
 /**
- * The prices this package knows: standard processing, prompts below the provider's long-context tier. Collected from
- * copies of the providers' pages; check them before you bill by them. A model whose price depends on the length of the
- * prompt (`claude-haiku-5-5`) is left unknown.
+ * The prices this package knows: standard processing. Collected from copies of the providers' pages; check them before you
+ * bill by them. {@link unknown} lists the others of the models that the providers' SDKs name.
  */
-export const table: Table = {
-  "gpt-5.4": openai(2.5, 0.25, 15),
-  "gpt-5.4-mini": openai(0.75, 0.075, 4.5),
-  "gpt-5.4-nano": openai(0.2, 0.02, 1.25),
-  "gpt-5.2": openai(1.75, 0.175, 14),
-  "gpt-5.1": openai(1.25, 0.125, 10),
-  "gpt-5": openai(1.25, 0.125, 10),
-  "gpt-5-mini": openai(0.25, 0.025, 2),
-  "gpt-5-nano": openai(0.05, 0.005, 0.4),
-  "gpt-4.1": openai(2, 0.5, 8),
-  "gpt-4.1-mini": openai(0.4, 0.1, 1.6),
-  "gpt-4.1-nano": openai(0.1, 0.025, 0.4),
-  "gpt-4o-mini": openai(0.15, 0.075, 0.6),
-  "claude-opus-5-5": anthropic(4, 20, 0.05),
-  "claude-opus-5": anthropic(5, 25),
-  "claude-opus-4-8": anthropic(5, 25),
-  "claude-opus-4-7": anthropic(5, 25),
-  "claude-opus-4-6": anthropic(5, 25),
-  "claude-opus-4-5": anthropic(5, 25),
-  "claude-sonnet-5-5": anthropic(2, 10, 0.05),
-  "claude-sonnet-5": anthropic(2, 10),
-  "claude-sonnet-4-6": anthropic(3, 15),
-  "claude-sonnet-4-5": anthropic(3, 15),
-  "claude-haiku-4-5": anthropic(1, 5)
-}
+export const table: Table = PriceTable.table
+
+/** The models that the providers' SDKs name and whose price is not known here, and why not. */
+export const unknown: ReadonlyMap<string, string> = PriceTable.unknown
 
 const free: Price = { input: 0, cachedInput: 0, output: 0, source: "runs in this process", asOf: "2026-01-01" }
 
@@ -132,6 +112,7 @@ export const find = (model: string, prices: Table = table): Option.Option<Price>
   for (const name of [model, bare, undated]) {
     const price = Object.hasOwn(prices, name) ? prices[name] : undefined
     if (price !== undefined) return Option.some(price)
+    if (unknown.has(name)) break
   }
   return model === "offline" ? Option.some(free) : Option.none()
 }
@@ -172,7 +153,9 @@ export const tokens = ({ inputTokens, outputTokens }: Usage): Option.Option<Toke
 }
 
 // A dollar for a million tokens is a million picodollars for each: whole, as long as prices have six decimals at most.
-const picodollars = (price: Price, own: Tokens): number | bigint => {
+const picodollars = (list: Price, own: Tokens): number | bigint => {
+  const long = list.beyond !== undefined && own.input + own.cachedInput + own.cacheWrite > list.beyond.tokens
+  const price = long ? { ...list.beyond, reasoning: undefined } : list
   const counts = [own.input, own.cachedInput, own.cacheWrite, own.output, own.reasoning].map(Math.round)
   const each = [
     price.input,

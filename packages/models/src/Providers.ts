@@ -283,7 +283,7 @@ const foreignTo = (speaks: typeof Api.Type, own: typeof OpenAiOptions.Type): Rea
 export const openai: Provider = withOptions(OpenAiOptions, {
   name: "openai",
   keyVariable: "OPENAI_API_KEY",
-  defaultModel: "gpt-5.4",
+  defaultModel: "gpt-6.2-sol",
   keyOf: ({ auth: named, keyVariable = "OPENAI_API_KEY" }) =>
     Effect.map(auth.value, (set) => ((named ?? set) === "none" ? undefined : keyVariable)),
   address: hostOf,

@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as fc from "fast-check"
+import { readFile } from "node:fs/promises"
 import { Prices, Providers } from "../src/index.ts"
 
 const usage = {
@@ -45,6 +46,47 @@ describe("Prices", () => {
     for (const { defaultModel } of Providers.all) {
       if (defaultModel !== undefined) assert.isTrue(Option.isSome(Prices.find(defaultModel)))
     }
+  })
+
+  it("prices every model that the providers' SDKs name, or lists it as unknown and says why", async () => {
+    const types = async (of: string, sdk: string, path: string, ...names: ReadonlyArray<string>) => {
+      const text = await readFile(new URL(`../../${of}/node_modules/${sdk}/${path}`, import.meta.url), "utf8")
+      return names.flatMap((name) => {
+        const union = new RegExp(`export type ${name} = ([^;]+);`).exec(text)?.[1] ?? ""
+        return [...union.matchAll(/'([^']+)'/g)].map(([, model]) => model!)
+      })
+    }
+    const models = [
+      ...(await types("openai", "openai", "resources/shared.d.ts", "ChatModel", "ResponsesModel")),
+      ...(await types("anthropic", "@anthropic-ai/sdk", "resources/messages/messages.d.ts", "Model"))
+    ]
+    assert.isAbove(models.length, 100)
+    const undated = (model: string) => model.replace(/-\d{4}-?\d{2}-?\d{2}$/, "")
+    const isUnknown = (model: string) => Prices.unknown.has(model) || Prices.unknown.has(undated(model))
+    for (const model of models) {
+      const priced = Option.isSome(Prices.find(model))
+      assert.strictEqual(
+        priced,
+        !isUnknown(model),
+        `${model} is ${priced ? "priced and listed as unknown" : "neither"}`
+      )
+    }
+    for (const model of Prices.unknown.keys()) assert.include([...models, ...models.map(undated)], model)
+  })
+
+  it("takes the price of long prompts for all of a request that has one", () => {
+    const of = (model: string, uncached: number, cacheRead: number, cacheWrite: number, output: number) =>
+      Option.getOrThrow(
+        Prices.cost(model, {
+          inputTokens: { uncached, cacheRead, cacheWrite, total: uncached + cacheRead + cacheWrite },
+          outputTokens: { total: output, text: output, reasoning: 0 }
+        })
+      )
+    assert.closeTo(of("gpt-6.2-sol", 72_000, 100_000, 100_000, 1e6), 0.144 + 0.01 + 0.25 + 10, 1e-9)
+    assert.closeTo(of("gpt-6.2-sol", 72_001, 100_000, 100_000, 1e6), 0.288004 + 0.02 + 0.5 + 15, 1e-9)
+    assert.closeTo(of("claude-haiku-5-5", 100_000, 0, 0, 1e6), 0.01 + 0.5, 1e-9)
+    assert.closeTo(of("claude-haiku-5-5", 0, 50_000, 50_001, 1e6), 0.0025 + 0.031250625 + 2.5, 1e-9)
+    assert.isTrue(Option.isNone(Prices.find("gpt-4o-2024-05-13")))
   })
 
   it("prices reasoning apart where it has a price of its own, else as output", () => {

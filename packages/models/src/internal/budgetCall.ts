@@ -48,11 +48,18 @@ export const estimate = Effect.fnUntracedEager(function* (call: Call, counter: C
 export const total = (tokens: Prices.Tokens): number =>
   tokens.input + tokens.cachedInput + tokens.cacheWrite + tokens.output + tokens.reasoning
 
+const dearestInput = ({
+  cacheWrite = 0,
+  cachedInput,
+  input
+}: Pick<Prices.Price, "input" | "cachedInput" | "cacheWrite">) => Math.max(input, cachedInput, cacheWrite)
+
 /** The most that tokens can cost: input as if it were written to the cache, output as if it were reasoning, if that is more. */
 const dearest = (price: Prices.Price): Prices.Price => ({
   ...price,
-  input: Math.max(price.input, price.cachedInput, price.cacheWrite ?? 0),
-  output: Math.max(price.output, price.reasoning ?? 0)
+  input: dearestInput(price),
+  output: Math.max(price.output, price.reasoning ?? 0),
+  beyond: price.beyond && { ...price.beyond, input: dearestInput(price.beyond) }
 })
 
 const known = (own: ReadonlyArray<Quote>): ReadonlyArray<Prices.Price> =>
