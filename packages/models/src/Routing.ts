@@ -35,6 +35,7 @@
  * )
  * ```
  */
+import * as Text from "@selvage/provider/Text"
 import type * as AiError from "effect/ai/AiError"
 import * as LanguageModel from "effect/ai/LanguageModel"
 import * as Prompt from "effect/ai/Prompt"
@@ -154,7 +155,7 @@ const lastWords = (prompt: Prompt.Prompt, characters: number): string => {
   const said = message.content.flatMap((part) => (part.type === "text" ? [part.text] : [])).join("\n")
   if (said.length <= characters) return said
   const half = Math.floor(characters / 2)
-  return `${said.slice(0, half)}\n…\n${said.slice(-half)}`
+  return `${Text.cut(said, half)}\n…\n${Text.end(said, half)}`
 }
 
 /** Asks a cheap model how hard a task is. Fails as the model does. */

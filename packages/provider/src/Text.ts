@@ -18,6 +18,15 @@ export const cut = (text: string, most: number): string =>
     ? text
     : text.slice(0, most > 0 && isHigh(text.charCodeAt(most - 1)) ? most - 1 : Math.max(0, most))
 
+const isLow = (unit: number): boolean => unit >= 0xdc00 && unit <= 0xdfff
+
+/** The last `most` UTF-16 code units of a text, or one fewer where that would begin within a character. */
+export const end = (text: string, most: number): string => {
+  if (text.length <= most) return text
+  const from = text.length - Math.max(0, most)
+  return text.slice(isLow(text.charCodeAt(from)) ? from + 1 : from)
+}
+
 // `JSON.stringify` writes half of a surrogate pair as an escape, and whole pairs as they are. An escape that a text itself spells out has its
 // backslash doubled.
 const lone = /(?<!\\)((?:\\\\)*)\\ud[89a-f][0-9a-f]{2}/g

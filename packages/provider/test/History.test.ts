@@ -177,6 +177,10 @@ describe("names", () => {
 describe("text", () => {
   it("is cut between characters", () => {
     assert.deepStrictEqual(
+      [0, 1, 2, 3, 9].map((most) => Text.end("a👋b", most)),
+      ["", "b", "b", "👋b", "a👋b"]
+    )
+    assert.deepStrictEqual(
       [0, 1, 2, 3, 9].map((most) => Text.cut("a👋b", most)),
       ["", "a", "a", "a👋", "a👋b"]
     )

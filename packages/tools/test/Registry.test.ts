@@ -51,6 +51,26 @@ it.effect("says everything that is wrong at once", () => {
   }).pipe(Effect.provide([Warehouse.fake({}), Copy.fake({}), misspelt]))
 })
 
+it.effect("finds tools that no model can be told of, and takes any name and shape that adapters map", () => {
+  const parameters = Schema.Struct({ when: Schema.declare((u): u is WeakSet<object> => u instanceof WeakSet) })
+  const Odd = Plugin.make("odd", {
+    version: "1.0.0",
+    toolkit: Toolkit.make(Tool.make("never", { parameters: parameters as Schema.Codec<unknown, unknown> }))
+  })
+  const Mapped = Plugin.make("mapped", {
+    version: "1.0.0",
+    toolkit: Toolkit.make(
+      Tool.make("fs.read/all", { parameters: Schema.Array(Schema.String) as Schema.Codec<unknown, unknown> }),
+      Tool.make("n".repeat(80), { parameters: Schema.Struct({ any: Schema.Unknown }) })
+    )
+  })
+  return Effect.gen(function* () {
+    const error = yield* Effect.flip(Registry.make([Odd]))
+    assert.match(error.findings[0] ?? "", /parameters of the tool "never" of plugin "odd" have no JSON Schema/)
+    assert.strictEqual((yield* Registry.make([Mapped])).tools.size, 2)
+  }).pipe(Effect.provide([Odd.fake({}), Mapped.fake({})]))
+})
+
 it.effect("takes handlers from any layer of a toolkit", () => {
   const live = Layer.provide(
     Suppliers.layerToolkit(),

@@ -91,7 +91,7 @@ export const taking = (prompt: Prompt.Prompt): ((part: Part) => boolean) => {
     }
     if (part.type !== "reasoning") return false
     const { redactedData, signature } = optionsOf(part)
-    // Without a signature it is another provider's thinking, which this one refuses.
-    return Boolean(signature) || Boolean(redactedData) || isContent(part)
+    // Without a signature it is another provider's thinking, which this one refuses; a mark of a pause is none.
+    return !pauses(part) && (Boolean(signature) || Boolean(redactedData) || isContent(part))
   }
 }

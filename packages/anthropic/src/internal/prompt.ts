@@ -226,6 +226,8 @@ export interface Options {
   readonly config: Config
   /** The API has the beginning of the conversation. */
   readonly continues?: boolean | undefined
+  /** An object is asked for: beside its schema the API takes no text to go on with. */
+  readonly asksObject?: boolean | undefined
 }
 
 /** The request's `system` and `messages`. */
@@ -236,16 +238,20 @@ export interface Written {
   readonly mark: (() => string) | undefined
 }
 
-const wholePrompt = (prompt: Prompt.Prompt, { config, continues, prepared, takes }: Options): Prompt.Prompt =>
+const wholePrompt = (
+  prompt: Prompt.Prompt,
+  { asksObject, config, continues, prepared, takes }: Options
+): Prompt.Prompt =>
   History.whole(prompt, {
     ids,
     names: prepared.names,
     params: Tools.wireParams(prepared),
     takes: Paused.taking(prompt),
     isContent: Paused.isContent,
-    pauses: Paused.pauses,
+    // Without its mark a pause is seen by the call of a tool of Anthropic's that it left.
+    pauses: asksObject === true ? undefined : Paused.pauses,
     continues,
-    prefill: config.prefill === true && takes?.prefill !== false
+    prefill: config.prefill === true && takes?.prefill !== false && asksObject !== true
   })
 
 const systemBlock = Effect.fnUntracedEager(function* (

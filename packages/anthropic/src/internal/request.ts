@@ -149,7 +149,13 @@ export const make = Effect.fnUntracedEager(function* (
   const tools = yield* Tools.toWire(call, config.parallelToolCalls, prepared)
   const { mark, messages, system } = yield* PromptWire.toWire(
     call.prompt,
-    { prepared, config, takes: AnthropicModels.traitsOf(model), continues: call.continues },
+    {
+      prepared,
+      config,
+      takes: AnthropicModels.traitsOf(model),
+      continues: call.continues,
+      asksObject: call.responseFormat.type === "json"
+    },
     tools.tools
   )
   const body: Body = {

@@ -161,28 +161,29 @@ const formOf = (tool: Tool.Any, used: { tools: number; unions: number }): Effect
   })
 
 /** Prepares the tools of a request. */
-export const prepareAll = (tools: ReadonlyArray<Tool.Any>): Effect.Effect<Prepared, Reason> =>
-  Effect.gen(function* () {
-    const all = new Map<string, Form>()
-    const used = { tools: 0, unions: 0 }
-    for (const tool of tools) if (!Tool.isProviderDefined(tool)) all.set(tool.name, yield* formOf(tool, used))
-    const server = ServerTools.namesOf(tools)
-    const own = tools.filter(ServerTools.isAnthropic)
-    const mapped = Names.make(
-      Names.tools,
-      all.keys(),
-      own.map(({ providerName }) => providerName)
-    )
-    const customs = new Set(own.map(({ name }) => name))
-    return {
-      forms: all,
-      server,
-      names: {
-        toWire: (name) => (customs.has(name) ? server.getProviderName(name) : mapped.toWire(name)),
-        fromWire: (name) => server.getCustomName(mapped.fromWire(name))
-      }
+export const prepareAll = Effect.fnUntracedEager(function* (
+  tools: ReadonlyArray<Tool.Any>
+): Effect.fn.Return<Prepared, Reason> {
+  const all = new Map<string, Form>()
+  const used = { tools: 0, unions: 0 }
+  for (const tool of tools) if (!Tool.isProviderDefined(tool)) all.set(tool.name, yield* formOf(tool, used))
+  const server = ServerTools.namesOf(tools)
+  const own = tools.filter(ServerTools.isAnthropic)
+  const mapped = Names.make(
+    Names.tools,
+    all.keys(),
+    own.map(({ providerName }) => providerName)
+  )
+  const customs = new Set(own.map(({ name }) => name))
+  return {
+    forms: all,
+    server,
+    names: {
+      toWire: (name) => (customs.has(name) ? server.getProviderName(name) : mapped.toWire(name)),
+      fromWire: (name) => server.getCustomName(mapped.fromWire(name))
     }
-  })
+  }
+})
 
 /** The parameters of an earlier call as its tool has them on the wire. */
 export const wireParams =

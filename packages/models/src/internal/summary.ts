@@ -2,6 +2,7 @@
  * Summary: old messages told by a model in few words. A conversation grows at its end, so summaries are kept by the
  * beginning they stand for, and the next one goes on from the longest that is known.
  */
+import * as Text from "@selvage/provider/Text"
 import * as AiError from "effect/ai/AiError"
 import type * as LanguageModel from "effect/ai/LanguageModel"
 import * as Prompt from "effect/ai/Prompt"
@@ -62,7 +63,7 @@ const shorten = Effect.fnUntraced(function* (text: string, tokens: number, count
   for (let round = 0; round < 20 && left.length > 0; round++) {
     const own = yield* count(left)
     if (own <= tokens) return left
-    left = left.slice(0, Math.floor(left.length * Math.min(0.95, (tokens / own) * 0.98)))
+    left = Text.cut(left, Math.floor(left.length * Math.min(0.95, (tokens / own) * 0.98)))
   }
   return ""
 })

@@ -4,9 +4,15 @@ import type { ToolOutcome } from "../ToolOutcome.ts"
 
 const maxText = 2000
 
+// Half of a character is no text, and providers refuse it.
+const isHalf = (unit: number): boolean => unit >= 0xd800 && unit <= 0xdbff
+
 /** A text within bounds; what was left out is said. */
-export const shorten = (text: string): string =>
-  text.length <= maxText ? text : `${text.slice(0, maxText)}… (${text.length - maxText} more characters)`
+export const shorten = (text: string): string => {
+  if (text.length <= maxText) return text
+  const kept = isHalf(text.charCodeAt(maxText - 1)) ? maxText - 1 : maxText
+  return `${text.slice(0, kept)}… (${text.length - kept} more characters)`
+}
 
 /** What a model gave, as JSON; a value that is none (it can only come from a program) becomes its text. */
 export const toJson = (value: unknown): Schema.Json => {

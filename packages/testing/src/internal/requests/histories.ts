@@ -78,8 +78,7 @@ const thought = (chance: Chance): Options =>
     { options: { openai: { itemId: fresh("rs"), encryptedContent: "sealed" } } },
     { options: { openai: { itemId: fresh("rs") } } },
     { options: { anthropic: { signature: fresh("sig") } } },
-    { options: { anthropic: { redactedData: "sealed" } } },
-    { options: { anthropic: { paused: true } } }
+    { options: { anthropic: { redactedData: "sealed" } } }
   ])
 
 const file = (chance: Chance): Prompt.FilePart =>
@@ -122,7 +121,13 @@ const hosted = (chance: Chance): ReadonlyArray<Prompt.AssistantMessagePart> => {
     providerExecuted: true,
     options: isOpenAi ? {} : { anthropic: { resultType: "web_search_tool_result" } }
   })
-  return chance.pick<ReadonlyArray<Prompt.AssistantMessagePart>>([[call, answer], [call], [answer]])
+  const pause = Prompt.reasoningPart({ text: "", options: { anthropic: { paused: true } } })
+  return chance.pick<ReadonlyArray<Prompt.AssistantMessagePart>>([
+    [call, answer],
+    [call],
+    [answer],
+    isOpenAi ? [call] : [call, pause]
+  ])
 }
 
 const list = <A>(chance: Chance, most: number, make: () => A): ReadonlyArray<A> =>
