@@ -64,10 +64,15 @@ const isBlank = (part: { readonly type: string; readonly text?: string }): boole
 
 /** Whether the provider goes on from here by itself, as after a tool of its own that took long. */
 const isPaused = (message: Prompt.AssistantMessage, { isContent, pauses, takes }: Wire): boolean => {
-  const last = message.content.at(-1)
-  if (last === undefined) return false
-  if (last.type === "tool-call" || last.type === "tool-result") return last.providerExecuted && takes?.(last) !== false
-  return last.type === "reasoning" && (isContent?.(last) === true || pauses?.(last) === true)
+  const last = message.content.findLast(
+    (part) =>
+      part.type === "text" ||
+      part.type === "file" ||
+      (part.type === "reasoning" && pauses?.(part) === true) ||
+      (part.type !== "tool-approval-request" && takes?.(part) !== false)
+  )
+  if (last?.type === "tool-call" || last?.type === "tool-result") return last.providerExecuted
+  return last?.type === "reasoning" && (isContent?.(last) === true || pauses?.(last) === true)
 }
 
 /** The messages so far, and where the assistant spoke last if nobody has since. */
