@@ -64,13 +64,12 @@ const isBlank = (part: { readonly type: string; readonly text?: string }): boole
 
 /** Whether the provider goes on from here by itself, as after a tool of its own that took long. */
 const isPaused = (message: Prompt.AssistantMessage, { isContent, pauses, takes }: Wire): boolean => {
-  const last = message.content.findLast(
-    (part) =>
-      part.type === "text" ||
-      part.type === "file" ||
-      (part.type === "reasoning" && pauses?.(part) === true) ||
-      (part.type !== "tool-approval-request" && takes?.(part) !== false)
-  )
+  const last = message.content.findLast((part) => {
+    if (part.type === "tool-approval-request") return false
+    if (part.type === "text" || part.type === "file") return true
+    if (part.type === "reasoning") return pauses?.(part) === true || takes?.(part) !== false
+    return !part.providerExecuted || takes?.(part) !== false
+  })
   if (last?.type === "tool-call" || last?.type === "tool-result") return last.providerExecuted
   return last?.type === "reasoning" && (isContent?.(last) === true || pauses?.(last) === true)
 }
