@@ -24,8 +24,8 @@ export const mutations = of("provider", [
   },
   {
     file: "Watch.ts",
-    find: "if (!this.#finished) this.#controller.abort()",
-    replace: "this.#controller.abort()",
+    find: "if (!this.#finished) this.#controller.abort(left)",
+    replace: "this.#controller.abort(left)",
     tests: ["Watch"],
     breaks: "a request of which all was heard is aborted"
   },
