@@ -156,6 +156,36 @@ for (const [name, world, skip] of worlds) {
       }).pipe(Effect.scoped, Effect.provide(postgresClient))
     )
 
+    it.live(
+      "that is set back under a run takes none of its appends, also where the last entries came from outside",
+      () =>
+        Effect.gen(function* () {
+          const { exec, process, value } = yield* world
+          const patched = (text: string) => ({ _tag: "Patched", updates: { log: [text] } }) as const
+          const posted = { _tag: "AskAnswered", ask: "a", value: 1 } as const
+          yield* Effect.gen(function* () {
+            const journal = yield* Journal.Journal
+            yield* journal.append("t", 0, [patched("one")])
+            const before = String(yield* value("SELECT hash FROM selvage_threads"))
+            const { hash } = yield* journal.append("t", 1, [patched("lost"), patched("lost")])
+            yield* exec(
+              `DELETE FROM selvage_entries WHERE seq > 1; UPDATE selvage_threads SET head = 1, hash = '${before}'`
+            )
+            const other = yield* Effect.gen(function* () {
+              const journal = yield* Journal.Journal
+              const { hash } = yield* journal.append("t", 1, [patched("other"), patched("other")])
+              yield* journal.post("t", [posted])
+              return hash
+            }).pipe(Effect.provide(process))
+            const append = (hash: string | undefined) =>
+              journal.append("t", 3, [patched("own")], { hash, past: "posted" })
+            assert.strictEqual((yield* Effect.flip(append(hash)))._tag, "JournalConflict")
+            assert.strictEqual((yield* append(other)).written[0]!.seq, 5)
+            assert.deepStrictEqual(yield* kindsOf, [])
+          }).pipe(Effect.provide(process))
+        }).pipe(Effect.scoped, Effect.provide(postgresClient))
+    )
+
     it.live("of a newer version is refused, with what to do, and left as it is", () =>
       Effect.gen(function* () {
         const { exec, process, value } = yield* world

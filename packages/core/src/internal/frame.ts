@@ -32,7 +32,7 @@ export interface RunJournal {
     entries: readonly [Posted, ...ReadonlyArray<Posted>]
   ) => Effect.Effect<number, ReadFailure | JournalConflict>
   /** Takes in what others wrote, and tells it. */
-  readonly catchUp: Effect.Effect<void, ReadFailure>
+  readonly catchUp: Effect.Effect<void, ReadFailure | JournalConflict>
   /** Keeps a snapshot of the thread as it stands, if it can be cut there. */
   readonly snapshot: Effect.Effect<void>
   readonly lease: RunLease

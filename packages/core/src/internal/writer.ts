@@ -101,15 +101,23 @@ export const make = (options: {
     return wrote(appended)
   })
 
-  const catchUp = (until?: number): Effect.Effect<void, ReadFailure> =>
+  const catchUp = (until?: number, hash?: string): Effect.Effect<void, ReadFailure | JournalConflict> =>
     Effect.flatMap(
-      Effect.suspend(() => journal.read(thread, { after: log.head, until })),
+      Effect.suspend(() => readOn(until)),
       (between) => {
         took(between, graph)
-        if (between.length > 0) opened.hash = undefined
+        if (between.length > 0) opened.hash = log.head === until ? hash : undefined
         return emit === undefined ? Effect.void : oneTells.withPermits(1)(tell(emit))
       }
     )
+
+  /** What came after the log; where the log's last entry is another one now, the thread was set back meanwhile. */
+  const readOn = (until: number | undefined) => {
+    const { head } = log
+    return Effect.catchTag(journal.read(thread, { after: head, until, hash: opened.hash }), "JournalCorrupt", (error) =>
+      Effect.fail(error.seq === head ? new JournalConflict({ thread, expected: head, actual: head }) : error)
+    )
+  }
 
   /** Those that go into one append: in order, and not so many that to encode them would hold up the process. */
   const takeSlots = (): ReadonlyArray<Slot> => {
@@ -181,9 +189,9 @@ export const make = (options: {
       }),
     catchUp: catchUp(),
     post: (entries) =>
-      Effect.flatMap(journal.post(thread, entries, { id: opened.id }), ({ written }) => {
+      Effect.flatMap(journal.post(thread, entries, { id: opened.id }), ({ hash, written }) => {
         const { seq } = written.at(-1)!
-        return Effect.as(catchUp(seq), seq)
+        return Effect.as(catchUp(seq, hash), seq)
       }),
     close: Effect.sync(() => {
       closed = true

@@ -195,14 +195,17 @@ const makeRun = ({ announce, committed, database, known, snapshots, transactNow 
     return row === undefined ? request.expected !== 0 : !Append.fits(request, row)
   }
 
-  const isBetween = dialect.text(`SELECT 1 FROM selvage_entries e WHERE e.thread = ? AND e.seq > ?
-    AND NOT (${postedTags.map((tag) => `e.entry LIKE '{"_tag":"${tag}"%'`).join(" OR ")}) LIMIT 1`)
+  // What cannot be passed: an entry of a run, or another entry than the one after which the caller stands.
+  const selectForeign = dialect.text(`SELECT 1 FROM selvage_entries e WHERE e.thread = ? AND e.seq >= ?
+    AND ((e.seq = ? AND e.hash <> CAST(? AS TEXT)) OR (e.seq > ?
+      AND NOT (${postedTags.map((tag) => `e.entry LIKE '{"_tag":"${tag}"%'`).join(" OR ")}))) LIMIT 1`)
 
   /** Whether an append may stand after the entries of its row. */
   function* stands(request: Append.Request, row: Known | undefined): Program<boolean> {
+    const { expected, hash, place, thread } = request
     if (!Append.fits(request, row)) return false
-    if (request.place !== "past" || row === undefined || row.info.head === request.expected) return true
-    return (yield [isBetween, [request.thread, request.expected]]).length === 0
+    if (place !== "past" || row === undefined || row.info.head === expected) return true
+    return (yield [selectForeign, [thread, expected, expected, hash ?? null, expected]]).length === 0
   }
 
   /** Writes what fits; the ends are to be told once it is committed. */
