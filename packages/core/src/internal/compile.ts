@@ -129,6 +129,15 @@ export const compileChannel = (channel: Channel.Any): CompiledChannel => {
   }
 }
 
+// What is nested too deep to be looked into is no error that a node takes.
+const accepting = (is: (error: unknown) => boolean) => (error: unknown) => {
+  try {
+    return Bound.issueOf(error) === undefined && is(error)
+  } catch {
+    return false
+  }
+}
+
 const compileNode = (node: Node.Fn<unknown> | Node.Any, policy: Policy.Any | undefined): CompiledNode => {
   if (!Node.isNode(node)) {
     return {
@@ -144,7 +153,7 @@ const compileNode = (node: Node.Fn<unknown> | Node.Any, policy: Policy.Any | und
     kind: node.kind,
     graph: node.graph === undefined ? undefined : (node.graph as { readonly compiled: Compiled }).compiled,
     run: node.run as (input: unknown) => Effect.Effect<unknown, unknown, unknown>,
-    accepts: node.input === undefined ? () => false : Schema.is(node.input),
+    accepts: node.input === undefined ? () => false : accepting(Schema.is(node.input)),
     errorCodec: node.input === undefined ? undefined : jsonCodec(node.input),
     policy
   }

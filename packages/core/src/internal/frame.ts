@@ -233,11 +233,13 @@ export const toFinished = (graph: Compiled, { failure, node, task }: Omit<TaskRe
 // What is kept of a message in the journal, in characters.
 const maxMessage = 10_000
 
+/** A text of an error as it is journaled. */
+export const cutText = (text: string): string => (text.length <= maxMessage ? text : `${text.slice(0, maxMessage)}…`)
+
 /** What an error says, as it is journaled. */
 export const messageOf = (error: unknown): string => {
   try {
-    const message = error instanceof Error ? error.message : String(error)
-    return message.length <= maxMessage ? message : `${message.slice(0, maxMessage)}…`
+    return cutText(error instanceof Error ? error.message : String(error))
   } catch {
     return "it cannot say what it is"
   }

@@ -114,12 +114,16 @@ export const fold = Effect.fnUntraced(function* (
   graph: Compiled | undefined,
   until: number
 ): Effect.fn.Return<Replay, ReadFailure> {
-  const snapshot = until > shortest ? yield* journal.snapshot(thread) : Option.none()
-  const cut = Option.isSome(snapshot) && snapshot.value.seq <= until ? Snapshot.open(snapshot.value, graph) : undefined
-  const log = cut ?? emptyReplay()
+  const log = (until > shortest ? yield* cutBefore(journal, thread, graph, until) : undefined) ?? emptyReplay()
   yield* readOn(journal, thread, log, graph, until)
   return log
 })
+
+/** What the snapshot stands for. One that cannot be read, also because it is nested too deep for that, counts as none. */
+const cutBefore = (journal: Journal["Service"], thread: string, graph: Compiled | undefined, until: number) =>
+  Effect.map(journal.snapshot(thread), (snapshot) =>
+    Option.isSome(snapshot) && snapshot.value.seq <= until ? Snapshot.open(snapshot.value, graph) : undefined
+  ).pipe(Effect.catchDefect(() => Effect.undefined))
 
 // How many entries are read and folded between two looks at the time.
 const page = 512

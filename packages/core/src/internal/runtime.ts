@@ -15,6 +15,7 @@ import * as Policy from "../Policy.ts"
 import * as Task from "../Task.ts"
 import { type Compiled, decodeUpdate, encodeUpdate, type Record_ } from "./compile.ts"
 import {
+  cutText,
   encodeError,
   messageOf,
   type Frame,
@@ -343,7 +344,7 @@ const journalEnds = (frame: Frame, journal: RunJournal, ends: ReadonlyArray<Task
 
 /** What is kept of an error in the journal. */
 export const describe = (error: unknown) => ({
-  tag: tagOf(error) ?? "Defect",
+  tag: cutText(tagOf(error) ?? "Defect"),
   message: messageOf(error)
 })
 

@@ -196,12 +196,13 @@ export const make = (options: {
     close: Effect.sync(() => {
       closed = true
     }),
-    // A cache: what fails here is made up for by the next.
+    // A cache: what fails here, also because a reducer nests its state too deep to be written, is made up for by the next.
     snapshot: Effect.suspend(() => {
       const cut = Snapshot.cut(graph, log)
-      return cut === undefined
-        ? Effect.void
-        : Effect.ignore(journal.keepSnapshot(thread, cut.seq, cut.value, { id: opened.id }))
-    })
+      return cut === undefined ? Effect.void : journal.keepSnapshot(thread, cut.seq, cut.value, { id: opened.id })
+    }).pipe(
+      Effect.catchDefect(() => Effect.void),
+      Effect.ignore
+    )
   }
 }

@@ -131,6 +131,53 @@ for (const store of stores("selvage_bounds_test")) {
   })
 }
 
+const Deeper = Graph.make("deeper", {
+  state: {
+    n: Channel.last(Schema.Int),
+    deep: Channel.reduce({
+      schema: Schema.Json,
+      update: Schema.Int,
+      initial: null,
+      reducer: (before: Schema.Json, levels: number) => {
+        let value = before
+        for (let level = 0; level < levels; level++) value = [value]
+        return value
+      }
+    })
+  },
+  nodes: { step: ({ n }) => Effect.succeed({ n: n - 1, deep: 200 }) },
+  edges: { start: "step", step: ({ n }) => (n > 0 ? "step" : "end") }
+})
+
+for (const store of stores("selvage_deep_state_test", { entries: 16 })) {
+  it.live.skipIf(store.skip)(
+    `a state that a reducer nests too deep for a snapshot keeps no thread on ${store.name} from going on`,
+    () =>
+      Effect.gen(function* () {
+        for (let count = 1; count <= 4; count++) {
+          const { state } = yield* Thread.run(Deeper, { thread: "t", input: { n: 20 } })
+          let depth = 0
+          for (let value = state.deep; Array.isArray(value); value = (value as Array<Schema.Json>)[0]!) depth++
+          assert.strictEqual(depth, count * 4000)
+        }
+      }).pipe(Effect.provideService(Thread.WarmThreads, 0), Effect.provide(store.layer))
+  )
+}
+
+it.effect("the name of an error is cut in the journal as its message is", () =>
+  Effect.gen(function* () {
+    const error = { _tag: "T".repeat(1_000_000), message: "no" }
+    yield* Effect.exit(
+      Thread.run(
+        nodeOf(() => Effect.fail(error)),
+        { thread: "t", input: { go: true } }
+      )
+    )
+    const journal = yield* Journal.Journal
+    for (const { entry } of yield* journal.read("t")) assert.isBelow(JSON.stringify(entry).length, 20_000)
+  }).pipe(Effect.provide(Journal.layerMemory))
+)
+
 it.effect("an imported line that is nested too deep is an ImportInvalid with its number", () =>
   Effect.gen(function* () {
     yield* Thread.run(Say, { thread: "t", input: { said: "DEEP" } })
