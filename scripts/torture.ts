@@ -46,6 +46,8 @@ const inSchema = (statement: "CREATE SCHEMA" | "DROP SCHEMA") =>
   ).pipe(Effect.provide(admin), Effect.runPromise)
 
 const batch = 200
+// So that some live long enough to take over what the one before left in the air.
+const longestLife = 1000
 const children = new Set<ChildProcess>()
 
 /** Runs one worker again and again, until the time is over and what it began is done. */
@@ -68,7 +70,7 @@ const torment = async (place: Place, name: string, until: number) => {
     let timer: NodeJS.Timeout | undefined
     child.stdout.on("data", (data) => {
       // From its first sign of life on.
-      if (!over) timer ??= setTimeout(() => child.kill("SIGKILL"), Math.random() * 500)
+      if (!over) timer ??= setTimeout(() => child.kill("SIGKILL"), Math.random() * longestLife)
       text += String(data)
       const lines = text.split("\n")
       text = lines.pop() ?? ""

@@ -3,7 +3,7 @@
  * Run it again after a crash and it goes on where it stood.
  */
 import { Agent } from "@selvage/agent"
-import { Journal, Thread } from "@selvage/core"
+import { Journal, Lease, Thread } from "@selvage/core"
 import { Models, Prices } from "@selvage/models"
 import { SqliteClient, SqliteJournal } from "@selvage/sqlite"
 import { Approval } from "@selvage/tools"
@@ -221,6 +221,12 @@ const presenter: CliOutput.Presenter = {
         )
 }
 
+/**
+ * How long a restart after a kill in the middle of an order waits for an order that may still arrive. Here it goes into a
+ * local file; over a network it takes longer.
+ */
+const leaseTtl = "2 seconds"
+
 const command = Command.make("demo", flags, (options) =>
   Effect.gen(function* () {
     const fs = yield* FileSystem.FileSystem
@@ -264,6 +270,7 @@ const command = Command.make("demo", flags, (options) =>
       yield* Console.log(`\nLook inside: npx -y pnpm@12.4.2 selvage show ${options.thread} · start over: --fresh`)
     })
     yield* program.pipe(
+      Effect.provideService(Lease.Ttl, leaseTtl),
       Effect.provide([PurchasingLive, approvalAbove(options.approveAbove * 100)]),
       Effect.provide([Warehouse.layer, Layer.succeed(Agent.Pricing, (model, usage) => Prices.cost(model, usage))]),
       Effect.provide([

@@ -1,6 +1,6 @@
 /** What the tortured processes do: a graph whose every call is written into a ledger, so that it can be counted. */
 import { PgClient } from "@effect/sql-pg"
-import { Channel, Durable, Graph, type Journal, Node, Task, Thread } from "@selvage/core"
+import { Channel, Durable, Graph, type Journal, Lease, Node, Task, Thread } from "@selvage/core"
 import { PostgresJournal } from "@selvage/postgres"
 import { SqliteClient, SqliteJournal } from "@selvage/sqlite"
 import * as Context from "effect/Context"
@@ -131,18 +131,29 @@ export const Work = Graph.make("work", {
 /** How many calls one thread makes. */
 export const callsPerThread = rounds * (width + 3)
 
-/** Runs a thread to its end; answers what a restart leaves uncertain by the ledger, as a person would. */
-export const finish = Effect.fnUntraced(function* (thread: string) {
-  const { has } = yield* Ledger
-  let outcome = yield* Thread.run(Work, { thread, input: {}, run: "only" })
-  while (outcome._tag === "Waiting") {
-    for (const { ask, question } of outcome.asks) {
-      const place =
-        typeof question === "object" && question !== null && "detail" in question ? String(question.detail) : ""
-      const value = (yield* has(place)) ? ({ decision: "made", result: 1 } as const) : ({ decision: "repeat" } as const)
-      yield* Thread.answer(Durable.Uncertain, { thread, ask, value })
+/** How long a lease of the tortured processes is valid: they wait as long after most kills, and so it is short. */
+export const leaseTtl = "300 millis"
+
+/**
+ * Runs a thread to its end; answers what a restart leaves uncertain by the ledger, as a person would. Fails as `Thread.run`
+ * does where the process was held up for longer than its lease is valid.
+ */
+export const finish = Effect.fnUntraced(
+  function* (thread: string) {
+    const { has } = yield* Ledger
+    let outcome = yield* Thread.run(Work, { thread, input: {}, run: "only" })
+    while (outcome._tag === "Waiting") {
+      for (const { ask, question } of outcome.asks) {
+        const place =
+          typeof question === "object" && question !== null && "detail" in question ? String(question.detail) : ""
+        const value = (yield* has(place))
+          ? ({ decision: "made", result: 1 } as const)
+          : ({ decision: "repeat" } as const)
+        yield* Thread.answer(Durable.Uncertain, { thread, ask, value })
+      }
+      outcome = yield* Thread.run(Work, { thread })
     }
-    outcome = yield* Thread.run(Work, { thread })
-  }
-  return outcome.state
-})
+    return outcome.state
+  },
+  Effect.provideService(Lease.Ttl, leaseTtl)
+)

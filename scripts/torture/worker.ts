@@ -1,5 +1,6 @@
 /** A process that runs threads until it is killed: `worker.ts PLACE NAME FIRST LAST`. Prints each thread that
  * it finished. */
+import { Errors } from "@selvage/core"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { finish, layerOf, Place } from "./work.ts"
@@ -10,7 +11,11 @@ const numbers = Array.from({ length: Number(last) - Number(first) + 1 }, (_, ind
 
 const sign = (number: number) => Effect.sync(() => process.stdout.write(`${number}\n`))
 
-const work = Effect.forEach(numbers, (number) => Effect.andThen(finish(`${name}-${number}`), sign(number)), {
+/** Again, as a queue would deliver it, where a lease ran out because the machine was busy. */
+const finished = (thread: string) =>
+  Effect.retry(finish(thread), { while: (error) => error instanceof Errors.JournalConflict, times: 100 })
+
+const work = Effect.forEach(numbers, (number) => Effect.andThen(finished(`${name}-${number}`), sign(number)), {
   concurrency: 4,
   discard: true
 })
