@@ -50,6 +50,35 @@ const callersIn = (content: ReadonlyArray<Prompt.AssistantMessagePart>): Readonl
     })
   )
 
+const isBlank = (part: Prompt.UserMessagePart | Prompt.AssistantMessagePart): boolean =>
+  part.type === "text" ? part.text.trim() === "" : part.type === "reasoning" && !isContent(part)
+
+/** Whether a message comes to anything, and is not the system's. */
+const says = (message: Prompt.Message): boolean => {
+  switch (message.role) {
+    case "system":
+      return false
+    case "tool":
+      return message.content.length > 0
+    case "user":
+      return !message.content.every(isBlank)
+    case "assistant":
+      return !message.content.every(isBlank)
+  }
+}
+
+const isThinking = (part: Prompt.ReasoningPart): boolean => {
+  const { redactedData, signature } = optionsOf(part)
+  return Boolean(signature) || Boolean(redactedData)
+}
+
+// What another provider thought or ran is not there for this one.
+const pausesOrGoesBack = (part: Prompt.AssistantMessagePart): boolean => {
+  if (part.type === "reasoning") return pauses(part) || isContent(part) || isThinking(part)
+  const ran = (part.type === "tool-call" || part.type === "tool-result") && part.providerExecuted
+  return ran ? serverOf(part) !== undefined : part.type !== "tool-approval-request"
+}
+
 const unpaired = (messages: ReadonlyArray<Prompt.Message>): ReadonlySet<string> => {
   const calls = new Map<string, number>()
   const results = new Set<string>()
@@ -65,10 +94,10 @@ const unpaired = (messages: ReadonlyArray<Prompt.Message>): ReadonlySet<string> 
   for (const id of results) if (!calls.has(id)) alone.add(id)
   for (const [id, index] of calls) {
     if (results.has(id)) continue
-    const said = messages.slice(index + 1).filter(({ role }) => role !== "system")
+    const said = messages.slice(index + 1).filter(says)
     const message = messages[index]
     const content = message?.role === "assistant" ? message.content : []
-    const last = content.at(-1)
+    const last = content.findLast((part) => pausesOrGoesBack(part))
     const isPaused = last !== undefined && (serverOf(last) !== undefined || (last.type === "reasoning" && pauses(last)))
     const waits = callersIn(content).has(id)
     // The results of our own tools come after it.
@@ -90,8 +119,7 @@ export const taking = (prompt: Prompt.Prompt): ((part: Part) => boolean) => {
       return !alone.has(server.id)
     }
     if (part.type !== "reasoning") return false
-    const { redactedData, signature } = optionsOf(part)
     // Without a signature it is another provider's thinking, which this one refuses; a mark of a pause is none.
-    return !pauses(part) && (Boolean(signature) || Boolean(redactedData) || isContent(part))
+    return !pauses(part) && (isThinking(part) || isContent(part))
   }
 }
