@@ -27,7 +27,7 @@ import * as Check from "./internal/sql/check.ts"
 import * as Dialect from "./internal/sql/dialect.ts"
 import * as KnownThreads from "./internal/sql/knownThreads.ts"
 import * as Leases from "./internal/sql/leases.ts"
-import { prepare, readable } from "./internal/sql/migrations.ts"
+import { prepare, readable, snapshotsSealed } from "./internal/sql/migrations.ts"
 import * as Reader from "./internal/sql/reader.ts"
 import { type Database, isNameable, unavailable } from "./internal/sql/rows.ts"
 import * as Tail from "./internal/sql/tail.ts"
@@ -164,7 +164,7 @@ const makeJournal = Effect.fnUntraced(function* (
     limit,
     query: (text, params) => within(sql.unsafe(text, params).values, limit)
   }
-  yield* options.readonly === true ? readable(database) : prepare(database)
+  const sealed = (yield* options.readonly === true ? readable(database) : prepare(database)) >= snapshotsSealed
   const reader = Reader.make(database)
   const poll = Duration.fromInputUnsafe(options.poll ?? "250 millis")
   const { notifications } = options
@@ -233,11 +233,12 @@ const makeJournal = Effect.fnUntraced(function* (
         Effect.flatMap(Clock.currentTimeMillis, (now) => threads.fork(from, at, as, patch, now))
       ),
     remove: (thread, options) => outside(database, "delete a thread", threads.remove(thread, options?.head)),
-    snapshot: threads.snapshot,
+    // Without hashes they are not believed.
+    snapshot: sealed ? threads.snapshot : () => Effect.succeedNone,
     keepSnapshot: (thread, seq, value, options) => threads.keepSnapshot(thread, seq, value, options?.id),
     tail,
     restore: (thread, entries) => outside(database, "restore a thread", threads.restore(thread, entries)),
-    check: Check.make(database, reader, maxFindings),
+    check: Check.make(database, reader, { maxFindings, sealed }),
     leases: Leases.make(database)
   })
 })

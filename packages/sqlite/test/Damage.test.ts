@@ -267,6 +267,28 @@ describe("a journal's file", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.live("of a release before snapshots had hashes is read as it stands", () =>
+    Effect.gen(function* () {
+      const filename = join(yield* directory, "journal.db")
+      yield* Effect.provide(
+        Thread.run(Sum, { thread: "t", input: { max: 40 } }),
+        Layer.fresh(SqliteJournal.layer({ filename, snapshots: { entries: 16 } }))
+      )
+      const old = new DatabaseSync(filename)
+      old.exec(`ALTER TABLE selvage_snapshots DROP COLUMN hash; DROP TABLE selvage_leases;
+        DELETE FROM selvage_migrations WHERE migration_id > 2`)
+      yield* Effect.gen(function* () {
+        assert.strictEqual((yield* Thread.state(Sum, { thread: "t" })).cents, 4000)
+        assert.strictEqual((yield* Thread.summary({ thread: "t" })).steps, 40)
+        assert.deepStrictEqual(yield* kindsOf, [])
+      }).pipe(Effect.provide(SqliteJournal.layer({ filename, readonly: true })))
+      assert.deepInclude(old.prepare("SELECT MAX(migration_id) AS version FROM selvage_migrations").get(), {
+        version: 2
+      })
+      old.close()
+    }).pipe(Effect.scoped)
+  )
+
   it.live("that is not there, or is of an older version, is not made by a reader", () =>
     Effect.gen(function* () {
       const path = yield* directory

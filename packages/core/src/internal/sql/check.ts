@@ -9,7 +9,13 @@ import { type Database, toEntry, unavailable, valuesOf } from "./rows.ts"
 
 const page = 512
 
-export const make = (database: Database, reader: Reader, maxFindings: number) => {
+export interface Options {
+  readonly maxFindings: number
+  /** Whether snapshots have hashes. */
+  readonly sealed: boolean
+}
+
+export const make = (database: Database, reader: Reader, { maxFindings, sealed }: Options) => {
   const select = database.dialect.text(`SELECT e.seq, e.at, e.hash, e.entry FROM selvage_entries e
     WHERE e.thread = ? AND e.seq > ? ORDER BY e.seq LIMIT ${page}`)
 
@@ -51,7 +57,8 @@ export const make = (database: Database, reader: Reader, maxFindings: number) =>
       }
       if (rows.length < page) break
     }
-    const [kept] = yield* Effect.mapError(database.query(selectSnapshot, [thread]), unavailable("check a thread"))
+    const snapshots = sealed ? database.query(selectSnapshot, [thread]) : Effect.succeed([])
+    const [kept] = yield* Effect.mapError(snapshots, unavailable("check a thread"))
     if (kept !== undefined && Chain.seal(String(kept[3]), Number(kept[0]), String(kept[1])) !== kept[2]) {
       const issue = "the snapshot is not what was kept of the entries up to here; it is not used"
       findings.push({ seq: Number(kept[0]), kind: "snapshot", issue })

@@ -162,23 +162,29 @@ const known = Effect.fnUntraced(function* (database: Database) {
   )
 })
 
-/** Whether the tables can be read as they stand: nothing is made and nothing migrated. */
+/** From here on entries have hashes, and the tables that are read have their columns of today but for the next. */
+const firstReadable = 2
+
+/** From here on snapshots have hashes. */
+export const snapshotsSealed = 3
+
+/** The version of tables that can be read as they stand: nothing is made and nothing migrated. */
 export const readable = Effect.fnUntraced(function* (database: Database) {
   const found = yield* known(database)
-  if (found === version) return
+  if (found >= firstReadable) return found
   return yield* unavailable("open")(
     new Error(
       found === 0
         ? "there are no tables of a journal in it"
-        : `its tables are of version ${found}, and are read as version ${version}: open it once for writing, which brings them up to date`
+        : `its tables are of version ${found}, and can be read from version ${firstReadable} on: open it once for writing, which brings them up to date`
     )
   )
 })
 
-/** Makes the tables and brings them up to date; what was done stands in `selvage_migrations`. Newer ones are refused. */
+/** Makes the tables and brings them up to date; what was done stands in `selvage_migrations`. Newer ones are refused. Gives the version. */
 export const prepare = Effect.fnUntraced(function* (database: Database) {
   const before = yield* known(database)
-  if (before === version) return
+  if (before === version) return version
   const limit = before === 0 || database.limit === Infinity ? database.limit : upgradeLimit
   yield* within(migrate, limit).pipe(
     // Two processes that make the tables at once: the one that comes second finds them.
@@ -186,4 +192,5 @@ export const prepare = Effect.fnUntraced(function* (database: Database) {
     Effect.provideService(SqlClient.SqlClient, database.sql),
     Effect.mapError(unavailable("open: its tables could not be made or migrated"))
   )
+  return version
 })
