@@ -54,7 +54,8 @@ export class Pieces {
 
   add(role: "user" | "assistant", blocks: ReadonlyArray<Block>): void {
     if (blocks.length === 0) return
-    if (role === "assistant") this.end()
+    // Between two answers, of which the first was paused, it would follow no user.
+    if (role === "assistant" && this.#pieces.at(-1)?.role !== "assistant") this.end()
     blocks.forEach((block, index) => this.#pieces.push({ role, block, begins: index === 0 }))
   }
 
