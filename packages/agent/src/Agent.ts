@@ -96,7 +96,7 @@ export interface Options<Plugins extends ReadonlyArray<Plugin.Any>, Output, Enco
   readonly tools?: Plugins | undefined
   /** The schema of the answer; its encoded side is a record. Without one the answer is text. */
   readonly output?: Schema.Codec<Output, Encoded> | undefined
-  /** When to stop; 16 turns if not given. */
+  /** When to stop; 16 turns if not given. One that does not count turns stops after {@link maxTurns} in any case. */
   readonly limit?: Limit.Limit | undefined
   /** How many tool calls of one turn run at once; 8 if not given. */
   readonly concurrency?: number | undefined
@@ -104,6 +104,9 @@ export interface Options<Plugins extends ReadonlyArray<Plugin.Any>, Output, Enco
 
 /** The limit of an agent that names none. */
 export const defaultLimit: Limit.Limit = Limit.turns(16)
+
+/** The most turns of a run under a limit that does not count them; `Limit.all(yours, Limit.turns(n))` sets another bound. */
+export const maxTurns = 100
 
 /** Makes an agent. */
 export const make = <
@@ -115,7 +118,8 @@ export const make = <
   name: Name,
   options: Options<Plugins, Output, Encoded>
 ): Agent<Name, Output, LanguageModel.LanguageModel | Plugin.Services<Plugins[number]>> => {
-  const { concurrency = 8, instructions, limit = defaultLimit, output } = options
+  const { concurrency = 8, instructions, output } = options
+  const limit = Limit.withTurns(options.limit ?? defaultLimit, maxTurns)
   const registry = Registry.make(options.tools ?? [])
   const turnOptions = { system: Prompt.systemMessage({ content: instructions }), limit, registry }
 

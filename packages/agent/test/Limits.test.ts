@@ -83,6 +83,67 @@ describe("Limits", () => {
         })
     )
   }
+
+  for (const [what, total] of [
+    ["no counts", undefined],
+    ["counts", 60]
+  ] as const) {
+    it.effect(`A limit in tokens holds for a model that gives ${what}: what is not known is estimated`, () =>
+      Effect.gen(function* () {
+        const looker = Agent.make("looker", {
+          instructions: "Look.",
+          tools: [Eyes],
+          limit: Limit.spend({ tokens: 300 })
+        })
+        let requests = 0
+        const model = yield* LanguageModel.make({
+          generateText: () =>
+            Effect.sync(() => {
+              requests++
+              return [
+                { type: "response-metadata", modelId: "looking-glass" },
+                { type: "text", text: "I look again. ".repeat(10) },
+                { type: "tool-call", id: `call ${requests}`, name: "look", params: {} },
+                {
+                  type: "finish",
+                  reason: "tool-calls",
+                  usage: {
+                    inputTokens: { uncached: total, total, cacheRead: undefined, cacheWrite: undefined },
+                    outputTokens: { total, text: total, reasoning: undefined }
+                  }
+                }
+              ]
+            }),
+          streamText: () => Stream.empty
+        })
+        const seen = { turns: 0 }
+        const error = yield* Thread.run(looker, { thread: "t", input: { prompt: "Look." } }).pipe(
+          Effect.provide([
+            Layer.succeed(LanguageModel.LanguageModel, model),
+            Layer.succeed(Agent.Pricing, (_, usage) => {
+              seen.turns += usage.inputTokens.total ?? 0
+              return Option.none()
+            }),
+            Eyes.fake({ look: () => Effect.succeed({}) }),
+            Journal.layerMemory
+          ]),
+          Effect.flip
+        )
+        assert.isTrue(isLimit(error))
+        assert.isBelow(requests, 6)
+        assert.isAbove(seen.turns, 0)
+      })
+    )
+  }
+
+  it("A limit that does not count turns keeps a bound on them, and one that does keeps its own", () => {
+    const names = (limit: Limit.Limit) => limit.parts.map(({ name }) => name)
+    assert.deepStrictEqual(names(Limit.withTurns(Limit.within("1 hour"), 100)), ["within 1h", "100 turns"])
+    assert.deepStrictEqual(names(Limit.withTurns(Limit.all(Limit.turns(500), Limit.spend({ usd: 1 })), 100)), [
+      "500 turns",
+      "1 USD"
+    ])
+  })
 })
 
 const isLimit = (error: unknown): error is Errors.LimitReached =>

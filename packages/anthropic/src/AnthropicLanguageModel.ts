@@ -125,7 +125,7 @@ const generate = Effect.fnUntracedEager(function* (
   const { body, headers, mark, prepared } = request
   const { data, response } = yield* Transport.whole({ body, headers, client: source.client, path, context })
   const message = yield* decodeMessage(data, context)
-  source.threads.remember(message.id, options.tools)
+  if (message.id) source.threads.remember(message.id, options.tools)
   const parts = yield* Answer.fromMessage(message, {
     options,
     maxTokens: body.max_tokens,

@@ -34,6 +34,8 @@ export const Turn = Schema.Struct({
   endedAt: Schema.Finite,
   inputTokens: Schema.Finite,
   outputTokens: Schema.Finite,
+  /** Whether the model did not say how many tokens it took, and they are estimated. */
+  estimated: Schema.optionalKey(Schema.Boolean),
   /** US dollars; absent where the price is not known. */
   usd: Schema.optionalKey(Schema.Finite),
   /** How long the thread had waited for answers when the turn began, in milliseconds: `Task.waited`. None if absent. */
@@ -52,6 +54,8 @@ export interface Part {
   readonly schedule: Schedule.Schedule<unknown, Turn>
   /** The same decision without a schedule's machinery, for limits that need no effect to decide. */
   readonly start?: (() => Decide) | undefined
+  /** How many turns it lets run at most, where it counts them. */
+  readonly turns?: number | undefined
 }
 
 /** Whether the turns go on after this one, which is asked at `now`; called with each turn in order. */
@@ -74,11 +78,17 @@ const deciding = (name: string, start: () => Decide): Limit => {
 }
 
 /** At most `n` turns. A limit is asked before every turn but the first, so one turn always runs. */
-export const turns = (n: number): Limit =>
-  deciding(`${n} turns`, () => {
+export const turns = (n: number): Limit => {
+  const { parts } = deciding(`${n} turns`, () => {
     let count = 0
     return () => ++count < n
   })
+  return { parts: parts.map((part) => ({ ...part, turns: n })) }
+}
+
+/** A limit that bounds the turns in any case: itself if it counts them, else with this many at most. */
+export const withTurns = (limit: Limit, n: number): Limit =>
+  limit.parts.some((part) => part.turns !== undefined) ? limit : all(limit, turns(n))
 
 /** No turn begins later than this after the first began; time waited for answers does not count. */
 export const within = (duration: Duration.Input): Limit => {
@@ -97,7 +107,7 @@ const spending = (name: string, cost: (turn: Turn) => number, ceiling: number): 
 
 /**
  * Stops before the turn after the one that reached the ceiling: US dollars, tokens in and out, or both. A turn whose
- * price is not known counts tokens but no dollars.
+ * model did not say how many tokens it took counts an estimate; one whose price is not known counts tokens but no dollars.
  */
 export const spend = (ceiling: { readonly usd?: number; readonly tokens?: number }): Limit =>
   all(

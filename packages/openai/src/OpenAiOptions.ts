@@ -63,10 +63,12 @@ export type ReasoningOptions = {
   readonly isContent?: boolean | null
 }
 
-/** Of a tool call that OpenAI executed. */
+/** Of a tool call. */
 export type ToolCallOptions = {
-  /** The whole item as it came; sent back with the conversation. */
+  /** The whole item of a call that OpenAI executed, as it came; sent back with the conversation. */
   readonly item?: Schema.Json | null
+  /** What a compatible server wants back with the call (`extra_content`), such as Gemini's `google.thought_signature`. */
+  readonly extraContent?: { readonly [key: string]: Schema.Json } | null
 }
 
 /** Of the result of a tool. */

@@ -8,7 +8,7 @@ import type * as Registry from "@selvage/tools/Registry"
 import type * as AiError from "effect/ai/AiError"
 import * as LanguageModel from "effect/ai/LanguageModel"
 import * as Prompt from "effect/ai/Prompt"
-import type * as Response from "effect/ai/Response"
+import * as Response from "effect/ai/Response"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -16,6 +16,7 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import * as Estimate from "./estimate.ts"
 
 /**
  * What a turn cost in US dollars, by the model's name and its usage; none where the price is not known. Give it
@@ -63,7 +64,7 @@ const turn = <A extends Answer, E, R, Update>(
       return Effect.map(call(instructed(system, messages)), (answer) => {
         const finish = answer.parts.findLast((part) => part.type === "finish")
         const endedAt = clock.currentTimeMillisUnsafe()
-        const turn = costOf(Context.get(context, Pricing), answer.parts, finish?.usage)
+        const turn = costOf(Context.get(context, Pricing), messages, answer.parts, finish?.usage)
         return {
           ...update(answer, finish),
           turns: [{ startedAt, endedAt, ...turn, ...(waited === 0 ? {} : { waited }) }]
@@ -78,14 +79,34 @@ const instructed = (system: Prompt.SystemMessage, { content }: Prompt.Prompt): P
 
 const costOf = (
   price: (model: string, usage: Response.Usage) => Option.Option<number>,
+  prompt: Prompt.Prompt,
   parts: ReadonlyArray<Response.AnyPart>,
-  usage: Response.Usage | undefined
+  told: Response.Usage | undefined
 ): Omit<Limit.Turn, "startedAt" | "endedAt"> => {
   const model = parts.findLast((part) => part.type === "response-metadata")?.modelId
-  const usd = usage === undefined || model === undefined ? Option.none<number>() : price(model, usage)
+  const input = told?.inputTokens.total
+  const output = told?.outputTokens.total
+  const estimated = input === undefined || output === undefined
+  const inputTokens = input ?? Estimate.tokens(prompt.content)
+  const outputTokens = output ?? Estimate.tokens(parts)
+  const usage =
+    !estimated && told !== undefined
+      ? told
+      : new Response.Usage({
+          inputTokens: {
+            uncached: inputTokens,
+            cacheRead: undefined,
+            cacheWrite: undefined,
+            ...told?.inputTokens,
+            total: inputTokens
+          },
+          outputTokens: { text: outputTokens, reasoning: undefined, ...told?.outputTokens, total: outputTokens }
+        })
+  const usd = model === undefined ? Option.none<number>() : price(model, usage)
   return {
-    inputTokens: usage?.inputTokens.total ?? 0,
-    outputTokens: usage?.outputTokens.total ?? 0,
+    inputTokens,
+    outputTokens,
+    ...(estimated ? { estimated } : {}),
     ...(Option.isSome(usd) ? { usd: usd.value } : {})
   }
 }

@@ -118,7 +118,8 @@ const retryAfter = (headers: Headers | undefined, now: number): Duration.Duratio
 const ErrorBody = Schema.Struct({
   error: Schema.Struct({
     type: Schema.optional(Schema.NullOr(Schema.String)),
-    message: Schema.optional(Schema.NullOr(Schema.String))
+    message: Schema.optional(Schema.NullOr(Schema.String)),
+    code: Schema.optional(Schema.Unknown)
   })
 })
 
@@ -162,7 +163,13 @@ const knownTypes = new Set([
 ])
 
 // Sent with several statuses, 400 among them, while what it means is always the same: paying helps, repeating does not.
-const outOfCredit = /credit balance is too low|spend[_ ]limit/i
+const outOfCredit = /credit balance is too low|spend[_ ]limit|insufficient[_ ](?:user[_ ])?(?:quota|balance)/i
+
+// Inside a stream gateways put the status into the code.
+const statusIn = (code: unknown): number | undefined => {
+  const status = typeof code === "string" && /^\d{3}$/.test(code) ? Number(code) : code
+  return typeof status === "number" && status >= 400 && status < 600 ? status : undefined
+}
 
 const apiErrorReason = (error: APIError, context: RequestContext, now: number): AiError.AiErrorReason => {
   const body = Option.getOrUndefined(Schema.decodeUnknownOption(ErrorBody)(error.error))?.error
@@ -187,9 +194,12 @@ const apiErrorReason = (error: APIError, context: RequestContext, now: number): 
       ...(error.error === undefined ? undefined : { body: quote(safeStringify(error.error), context) })
     }
   }
-  if (outOfCredit.test(`${error.errorCode ?? ""} ${message}`)) return new AiError.QuotaExhaustedError(common)
+  if (outOfCredit.test(`${error.errorCode ?? ""} ${bodyType ?? ""} ${message}`))
+    return new AiError.QuotaExhaustedError(common)
 
-  switch (bodyType !== undefined && knownTypes.has(bodyType) ? bodyType : typeOfStatus(status)) {
+  switch (
+    bodyType !== undefined && knownTypes.has(bodyType) ? bodyType : typeOfStatus(status ?? statusIn(body?.code))
+  ) {
     case "invalid_request_error":
     case "request_too_large":
     case "not_found_error":

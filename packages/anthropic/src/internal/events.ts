@@ -1,8 +1,8 @@
 /**
  * A streamed answer as response parts, event by event.
  *
- * A stream is whole when `message_stop` has come and every block was closed. Anything else is an error: a stream that was cut looks
- * like a short answer otherwise.
+ * A stream is whole when `message_stop` has come; blocks that were not stopped end with it. Anything else is an error: a stream that was
+ * cut looks like a short answer otherwise.
  */
 import * as Text from "@selvage/provider/Text"
 import * as AiError from "effect/ai/AiError"
@@ -21,8 +21,9 @@ import * as Wire from "./wire.ts"
 type Reason = AiError.AiErrorReason
 type Part = Response.StreamPartEncoded
 
-/** How much text one call's arguments may take; models stay far below it, a broken server may not. */
+/** How much text one call's arguments, and a whole stream, may take; models stay far below it, a broken server may not. */
 const maxArgumentsLength = 8 * 1024 * 1024
+const maxStreamLength = 16 * 1024 * 1024
 
 interface Call {
   readonly type: "tool"
@@ -45,6 +46,10 @@ export interface State {
   readonly calls: ServerTools.Calls
   started: boolean
   stopped: boolean
+  /** Characters of all deltas. */
+  length: number
+  /** Whether a tool of the application's was called. */
+  called: boolean
   usage: Wire.Usage
   stop: Wire.StopInfo
   diagnostics: Wire.Diagnostics | null | undefined
@@ -58,6 +63,8 @@ export const initial = (): State => ({
   calls: new Map(),
   started: false,
   stopped: false,
+  length: 0,
+  called: false,
   usage: {},
   stop: {},
   diagnostics: undefined,
@@ -66,9 +73,15 @@ export const initial = (): State => ({
 })
 
 // `message_delta` repeats the counts that changed, cumulative; those it leaves out, or sends as null, stand.
+// A gateway sends 0 for what it does not know, and nothing that was counted is uncounted.
 const mergeUsage = (before: Wire.Usage, after: Wire.Usage): Wire.Usage => ({
   ...before,
-  ...Object.fromEntries(Object.entries(after).filter(([, value]) => value !== null && value !== undefined))
+  ...Object.fromEntries(
+    Object.entries(after).filter(
+      ([name, value]) =>
+        value !== null && value !== undefined && !(value === 0 && typeof Reflect.get(before, name) === "number")
+    )
+  )
 })
 
 type BlockStart = Extract<Wire.StreamEvent, { readonly type: "content_block_start" }>
@@ -169,7 +182,7 @@ const delta = (
     : Effect.succeed([])
 }
 
-const stop = (state: State, block: Block, exchange: Answer.Exchange): ReadonlyArray<Part> => {
+const stop = (block: Block, exchange: Answer.Exchange): ReadonlyArray<Part> => {
   switch (block.type) {
     case "ignored":
       return []
@@ -194,7 +207,6 @@ const stop = (state: State, block: Block, exchange: Answer.Exchange): ReadonlyAr
         }
       ]
     case "tool":
-      state.held = block
       return block.name === undefined ? [] : [{ type: "tool-params-end", id: block.wire.id }]
   }
 }
@@ -220,6 +232,7 @@ const release = Effect.fnUntraced(function* (
   })
   const input = yield* isDeferred ? Effect.orElseSucceed(parsed, (): unknown => json) : parsed
   if (call.wire.type === "tool_use") {
+    state.called = true
     return [yield* Tools.call(exchange.options, exchange.prepared, { ...call.wire, input })]
   }
   // What was parsed from JSON is JSON.
@@ -227,6 +240,47 @@ const release = Effect.fnUntraced(function* (
   const part = yield* ServerTools.call(exchange.options, wire, state.calls)
   return part === undefined ? opaque(call.index, wire) : [part]
 })
+
+/** Ends a block. Of calls that end together only the last can have been cut: the others are whole. */
+const end = Effect.fnUntraced(function* (
+  state: State,
+  index: number,
+  block: Block,
+  exchange: Answer.Exchange
+): Effect.fn.Return<ReadonlyArray<Part>, Reason> {
+  state.blocks.delete(index)
+  const parts = stop(block, exchange)
+  if (block.type !== "tool") return parts
+  const { held } = state
+  if (held !== undefined && held.index > block.index) {
+    state.held = block
+    const released = yield* release(state, exchange)
+    state.held = held
+    return [...parts, ...released]
+  }
+  const released = yield* release(state, exchange)
+  state.held = block
+  return [...released, ...parts]
+})
+
+/** Ends the blocks that a server has not stopped. */
+const endAll = Effect.fnUntraced(function* (
+  state: State,
+  exchange: Answer.Exchange
+): Effect.fn.Return<ReadonlyArray<Part>, Reason> {
+  const parts: Array<Part> = []
+  for (const [index, block] of [...state.blocks].toSorted(([a], [b]) => a - b)) {
+    parts.push(...(yield* end(state, index, block, exchange)))
+  }
+  return parts
+})
+
+/** A call that a limit has cut was never made. */
+const dropCut = (state: State): void => {
+  if (state.held === undefined || !Answer.isCut(state.stop)) return
+  state.cutToolCall = state.held.name ?? state.held.wire.name
+  state.held = undefined
+}
 
 const onBlock = Effect.fnUntraced(function* (
   state: State,
@@ -236,8 +290,10 @@ const onBlock = Effect.fnUntraced(function* (
   const protocol = (problem: string) =>
     Effect.fail(invalidResponse(`the stream is out of order: ${problem}`, exchange.context))
   if ("content_block" in event) {
-    if (state.blocks.has(event.index)) return yield* protocol(`block ${event.index} started twice`)
-    const released = yield* release(state, exchange)
+    // Of gateways that stop no block, or number all the same, the next one stops it.
+    const before = state.blocks.get(event.index)
+    const stopped = before === undefined ? [] : yield* end(state, event.index, before, exchange)
+    const released = [...stopped, ...(yield* release(state, exchange))]
     const [block, parts] = yield* start(event, state, exchange)
     state.blocks.set(event.index, block)
     return [...released, ...parts]
@@ -245,9 +301,14 @@ const onBlock = Effect.fnUntraced(function* (
   const block = state.blocks.get(event.index)
   if (block === undefined) return yield* protocol(`${event.type} for block ${event.index}, which is not open`)
   if ("delta" in event) return yield* delta(block, event, exchange)
-  state.blocks.delete(event.index)
-  return stop(state, block, exchange)
+  return yield* end(state, event.index, block, exchange)
 })
+
+const lengthOf = (piece: BlockDelta["delta"]): number => {
+  if ("text" in piece) return piece.text.length
+  if ("partial_json" in piece) return piece.partial_json.length
+  return "thinking" in piece ? piece.thinking.length : 0
+}
 
 /** The parts an event brings. Changes `state`, which belongs to one stream. */
 export const onEvent = (
@@ -257,6 +318,13 @@ export const onEvent = (
 ): Effect.Effect<ReadonlyArray<Part>, Reason> => {
   // One for every token.
   const block = "index" in event && "delta" in event ? state.blocks.get(event.index) : undefined
+  if ("index" in event && "delta" in event) {
+    const { delta: piece } = event
+    state.length += lengthOf(piece)
+    if (state.length > maxStreamLength) {
+      return Effect.fail(invalidResponse(`the stream exceeds ${maxStreamLength} characters`, exchange.context))
+    }
+  }
   return block !== undefined && "index" in event && "delta" in event
     ? delta(block, event, exchange)
     : onAnyEvent(state, event, exchange)
@@ -272,10 +340,10 @@ const onAnyEvent = Effect.fnUntraced(function* (
   if ("message" in event) {
     if (state.started) return yield* protocol("a second message_start")
     state.started = true
-    state.usage = event.message.usage
+    state.usage = event.message.usage ?? {}
     state.diagnostics = event.message.diagnostics
     state.stop = { container: event.message.container }
-    return [yield* Answer.metadata(event.message.id, event.message.model)]
+    return [yield* Answer.metadata(event.message.id ?? undefined, event.message.model ?? undefined)]
   }
   const isOther = !("index" in event) && !("delta" in event) && event.type !== "message_stop"
   if (isOther) return []
@@ -285,12 +353,12 @@ const onAnyEvent = Effect.fnUntraced(function* (
     const container = event.delta.container ?? state.stop.container
     state.stop = { ...state.stop, ...event.delta, container }
     state.usage = mergeUsage(state.usage, event.usage ?? {})
-    if (state.held === undefined || !Answer.isCut(state.stop)) return []
-    state.cutToolCall = state.held.name ?? state.held.wire.name
-    state.held = undefined
+    // Where blocks are open, the last of them is the one that was cut.
+    if (state.blocks.size === 0) dropCut(state)
     return []
   }
-  if (state.blocks.size > 0) return yield* protocol("message_stop while a block is open")
+  const ended = yield* endAll(state, exchange)
+  dropCut(state)
   state.stopped = true
   const paused: ReadonlyArray<Part> =
     state.stop.stop_reason === "pause_turn"
@@ -299,5 +367,5 @@ const onAnyEvent = Effect.fnUntraced(function* (
           { type: "reasoning-end", id: "pause" }
         ]
       : []
-  return [...(yield* release(state, exchange)), ...paused, Answer.finish(state, exchange)]
+  return [...ended, ...(yield* release(state, exchange)), ...paused, Answer.finish(state, exchange)]
 })

@@ -75,7 +75,10 @@ export const usage = (wire: Wire.Usage): typeof Response.Usage.Encoded => {
 }
 
 /** The part that says which response this is. The API sends no time, so it is the time of arrival. */
-export const metadata = (id: string, model: string): Effect.Effect<Response.ResponseMetadataPartEncoded> =>
+export const metadata = (
+  id: string | undefined,
+  model: string | undefined
+): Effect.Effect<Response.ResponseMetadataPartEncoded> =>
   Effect.withFiberSucceed((fiber) => ({
     type: "response-metadata",
     id,
@@ -109,6 +112,13 @@ export interface Ending {
   readonly usage: Wire.Usage
   readonly diagnostics: Wire.Diagnostics | null | undefined
   readonly cutToolCall: string | undefined
+  /** Whether a tool of the application's was called: gateways call that another end, or none. */
+  readonly called: boolean
+}
+
+const reasonOf = ({ called, stop }: Ending): Response.FinishReason => {
+  const reason = finishReason(stop.stop_reason)
+  return called && (reason === "stop" || reason === "unknown") ? "tool-calls" : reason
 }
 
 /** The part that ends a response. */
@@ -117,7 +127,7 @@ export const finish = (ending: Ending, exchange: Exchange): Response.FinishPartE
   const miss = ending.diagnostics?.cache_miss_reason
   return {
     type: "finish",
-    reason: finishReason(stop.stop_reason),
+    reason: reasonOf(ending),
     usage: usage(ending.usage),
     response: { status: exchange.http.status, headers: reportedHeaders(exchange.http.headers, exchange.context) },
     metadata: {
@@ -152,7 +162,7 @@ const checkObject = (message: Wire.Message, exchange: Exchange): Effect.Effect<v
   }
   if (isCut(message)) {
     const responseText = message.content.map((block) => ("text" in block ? block.text : "")).join("")
-    const { inputTokens, outputTokens } = usage(message.usage)
+    const { inputTokens, outputTokens } = usage(message.usage ?? {})
     return Effect.fail(
       new AiError.StructuredOutputError({
         description:
@@ -230,7 +240,7 @@ export const fromMessage = Effect.fnUntracedEager(function* (
   exchange: Exchange
 ): Effect.fn.Return<Array<Response.PartEncoded>, Reason> {
   yield* checkObject(message, exchange)
-  const parts: Array<Response.PartEncoded> = [yield* metadata(message.id, message.model)]
+  const parts: Array<Response.PartEncoded> = [yield* metadata(message.id ?? undefined, message.model ?? undefined)]
   const last = message.content.at(-1)
   // The one call that a limit can have cut is the last block, and arguments cut short may still look whole.
   const cut = isCut(message) && last !== undefined && "name" in last ? last : undefined
@@ -240,6 +250,8 @@ export const fromMessage = Effect.fnUntracedEager(function* (
   }
   if (message.stop_reason === "pause_turn") parts.push({ type: "reasoning", text: "", metadata: pause })
   const cutToolCall = cut && exchange.prepared.names.fromWire(cut.name)
-  parts.push(finish({ stop: message, usage: message.usage, diagnostics: message.diagnostics, cutToolCall }, exchange))
+  const called = parts.some((part) => part.type === "tool-call" && part.providerExecuted !== true)
+  const { diagnostics } = message
+  parts.push(finish({ stop: message, usage: message.usage ?? {}, diagnostics, cutToolCall, called }, exchange))
   return parts
 })

@@ -61,7 +61,8 @@ export const whole = (
     if (text === undefined)
       return Effect.fail(invalidResponse(`the body is larger than ${maxSize} bytes`, sending.context))
     try {
-      return Effect.succeed({ data: JSON.parse(text) as unknown, response })
+      const data: unknown = JSON.parse(text)
+      return isError(data) ? reported(data, response.headers, sending.context) : Effect.succeed({ data, response })
     } catch (thrown) {
       return Effect.fail(malformed(sending.context)(thrown))
     }
@@ -117,6 +118,10 @@ export const events = Effect.fnUntraced(function* (sending: Sending): Effect.fn.
   }
 })
 
+/** Whether data is the report of a failure, as Anthropic's, or as what gateways that speak for others make of one. */
+const isError = (data: unknown): boolean =>
+  Predicate.isObject(data) && (data["type"] === "error" || (data["type"] !== "message" && Boolean(data["error"])))
+
 const parse = (text: string): unknown => {
   try {
     return JSON.parse(text)
@@ -131,13 +136,16 @@ export const dataOf = (
   { headers }: Response,
   context: RequestContext
 ): Effect.Effect<unknown, Reason> => {
-  if (event.event === "ping" || event.data === "") return Effect.undefined
+  const text = event.data.trim()
+  // Gateways end as OpenAI does.
+  if (event.event === "ping" || text === "" || text === "[DONE]") return Effect.undefined
   if (event.event === "error") return reported(parse(event.data), headers, context)
   try {
     const data: unknown = JSON.parse(event.data)
-    return Predicate.isObject(data) && data["type"] === "error"
-      ? reported(data, headers, context)
-      : Effect.succeed(data)
+    if (isError(data)) return reported(data, headers, context)
+    // Some say what an event is only in its name.
+    const isNamed = Predicate.isObject(data) && data["type"] === undefined && event.event !== "message"
+    return Effect.succeed(isNamed ? { ...data, type: event.event } : data)
   } catch (thrown) {
     return Effect.fail(malformed(context)(thrown))
   }

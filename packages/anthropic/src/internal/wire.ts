@@ -4,9 +4,16 @@
  * Decoding is strict for what we know and open for what we do not: a known block or event of the wrong shape is an error, an unknown one
  * is kept by its `type` alone and ignored, because the protocol says that new ones may come.
  */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 
-const count = Schema.optional(Schema.NullOr(Schema.Int))
+// A count that is none cannot fail an answer.
+const count = Schema.optional(
+  Schema.UndefinedOr(Schema.NullOr(Schema.Finite)).pipe(
+    Schema.catchDecoding(() => Effect.succeed(Option.some(undefined)))
+  )
+)
 const text = Schema.optional(Schema.NullOr(Schema.String))
 // What travels as metadata is JSON, which has no `undefined`.
 const textKey = Schema.optionalKey(Schema.NullOr(Schema.String))
@@ -177,13 +184,13 @@ export const ContentBlock = Schema.Union([
 export type ContentBlock = typeof ContentBlock.Type
 
 export const Message = Schema.Struct({
-  id: Schema.String,
-  type: Schema.Literal("message"),
-  model: Schema.String,
+  id: text,
+  type: Schema.optional(Schema.NullOr(Schema.Literal("message"))),
+  model: text,
   content: Schema.Array(ContentBlock),
   ...Stop,
   diagnostics: Schema.optional(Schema.NullOr(Diagnostics)),
-  usage: Usage
+  usage: Schema.optional(Schema.NullOr(Usage))
 })
 export type Message = typeof Message.Type
 
@@ -202,9 +209,9 @@ export const events = {
   message_start: Schema.Struct({
     type: Schema.Literal("message_start"),
     message: Schema.Struct({
-      id: Schema.String,
-      model: Schema.String,
-      usage: Usage,
+      id: text,
+      model: text,
+      usage: Schema.optional(Schema.NullOr(Usage)),
       container: Schema.optional(Schema.NullOr(Container)),
       diagnostics: Schema.optional(Schema.NullOr(Diagnostics))
     })

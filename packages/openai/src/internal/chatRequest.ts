@@ -73,7 +73,8 @@ const contentPart = (part: Prompt.UserMessagePart): Effect.Effect<ContentPart, A
 
 const assistantMessage = Effect.fnUntracedEager(function* (
   message: Prompt.AssistantMessage,
-  compatibility: Compatibility
+  compatibility: Compatibility,
+  compatible: boolean
 ): Effect.fn.Return<ReadonlyArray<Message>, AiError.AiErrorReason> {
   const text: Array<string> = []
   const reasoning: Array<string> = []
@@ -84,7 +85,10 @@ const assistantMessage = Effect.fnUntracedEager(function* (
     if (part.type === "file") text.push(Content.omitted(part))
     if (part.type === "tool-call" && !part.providerExecuted) {
       const args = yield* Content.callArguments(part)
-      calls.push({ id: part.id, type: "function", function: { name: part.name, arguments: args } })
+      // What a server gave with a call, such as a signature of thoughts, goes back to one of its kind: OpenAI's own knows none.
+      const extra = compatible ? part.options.openai?.extraContent : undefined
+      const call = { id: part.id, type: "function", function: { name: part.name, arguments: args } } as const
+      calls.push(extra === undefined || extra === null ? call : Object.assign(call, { extra_content: extra }))
     }
   }
   if (text.length === 0 && calls.length === 0) return []
@@ -137,7 +141,8 @@ const userContent = Effect.fnUntracedEager(function* ({
 
 const messages = Effect.fnUntracedEager(function* (
   prompt: Prompt.Prompt,
-  compatibility: Compatibility
+  compatibility: Compatibility,
+  compatible: boolean
 ): Effect.fn.Return<Array<Message>, AiError.AiErrorReason> {
   const all: Array<Message> = []
   for (const message of prompt.content) {
@@ -146,7 +151,7 @@ const messages = Effect.fnUntracedEager(function* (
     } else if (message.role === "user") {
       all.push({ role: "user", content: yield* userContent(message) })
     } else if (message.role === "assistant") {
-      all.push(...(yield* assistantMessage(message, compatibility)))
+      all.push(...(yield* assistantMessage(message, compatibility, compatible)))
     } else {
       all.push(...(yield* toolMessages(message)))
     }
@@ -250,7 +255,10 @@ export const make = Effect.fnUntracedEager(function* (
   )
   return {
     model,
-    messages: yield* Effect.mapErrorEager(messages(prompt, compatibility), (reason) => Errors.make(context, reason)),
+    messages: yield* Effect.mapErrorEager(
+      messages(prompt, compatibility, !context.url.startsWith("https://api.openai.com/")),
+      (reason) => Errors.make(context, reason)
+    ),
     ...compact({
       response_format: format,
       temperature: config.temperature,

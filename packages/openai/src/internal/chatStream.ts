@@ -9,6 +9,7 @@ import * as Parts from "./chatParts.ts"
 import type * as Wire from "./chatWire.ts"
 import * as Errors from "./errors.ts"
 import type { Conversion } from "./responsesParts.ts"
+import { isJson } from "./tools.ts"
 import { type Http, type Machine, maxStreamCharacters } from "./transport.ts"
 
 type Chunk = typeof Wire.Chunk.Type
@@ -57,6 +58,7 @@ interface Call {
   readonly id: string
   readonly name: string
   arguments: string
+  extra: CallDelta["extra_content"]
 }
 
 /**
@@ -72,7 +74,12 @@ const calls = (conversion: Conversion, ids: IdGenerator.Service) => {
     const name = delta.function?.name || undefined
     if (typeof delta.index === "number") {
       const call = all.findLast((call) => call.index === delta.index)
-      const another = call?.given !== undefined && id !== undefined && id !== call.given && name !== undefined
+      if (call === undefined || name === undefined) return call
+      const another =
+        call.given !== undefined && id !== undefined
+          ? id !== call.given
+          : // Without ids a name begins another call where the one before is whole.
+            call.given === undefined && id === undefined && isJson(call.arguments)
       return another ? undefined : call
     }
     if (id !== undefined) return all.findLast((call) => call.given === id)
@@ -96,10 +103,18 @@ const calls = (conversion: Conversion, ids: IdGenerator.Service) => {
       }
       const name = conversion.tools.names.fromWire(wireName)
       const given = delta.id || undefined
-      call = { index: delta.index, given, id: given ?? (yield* ids.generateId()), name, arguments: "" }
+      call = {
+        index: delta.index,
+        given,
+        id: given ?? (yield* ids.generateId()),
+        name,
+        arguments: "",
+        extra: undefined
+      }
       all.push(call)
       parts.push({ type: "tool-params-start", id: call.id, name })
     }
+    call.extra = delta.extra_content ?? call.extra
     if (text !== "") {
       call.arguments += text
       parts.push({ type: "tool-params-delta", id: call.id, delta: text })
@@ -108,13 +123,13 @@ const calls = (conversion: Conversion, ids: IdGenerator.Service) => {
   })
 
   const finish = Effect.fnUntraced(function* (
-    reason: string
+    reason: string | undefined
   ): Effect.fn.Return<ReadonlyArray<StreamPart>, AiError.AiError> {
     const parts: Array<StreamPart> = []
     for (const call of all) {
       parts.push({ type: "tool-params-end", id: call.id })
-      if (Parts.cutShort(reason) && !Parts.isJson(call.arguments)) continue
-      parts.push(yield* Parts.toolCall(call.id, call.name, call.arguments, conversion))
+      if (Parts.cutShort(reason) && !isJson(call.arguments)) continue
+      parts.push(yield* Parts.toolCall(call.id, call.name, call.arguments, call.extra, conversion))
     }
     return parts
   })
@@ -127,6 +142,7 @@ export const machine = (conversion: Conversion, ids: IdGenerator.Service, http: 
   const texts = blocks()
   const toolCalls = calls(conversion, ids)
   let started = false
+  let answered = false
   let refused = false
   let characters = 0
   let cited = 0
@@ -140,14 +156,21 @@ export const machine = (conversion: Conversion, ids: IdGenerator.Service, http: 
       : undefined
   }
 
-  const choice = Effect.fnUntraced(function* ({
-    delta,
-    finish_reason
-  }: Choice): Effect.fn.Return<ReadonlyArray<StreamPart>, AiError.AiError> {
+  const choice = Effect.fnUntraced(function* (
+    choice: Choice
+  ): Effect.fn.Return<ReadonlyArray<StreamPart>, AiError.AiError> {
+    const failed = Parts.choiceError(choice, conversion.context)
+    if (failed !== undefined) return yield* failed
+    const { finish_reason } = choice
+    // What is said whole at the end repeats what was streamed.
+    const delta = choice.delta ?? (answered ? undefined : choice.message)
+    answered ||= Boolean(delta)
+    usage = Parts.merged(usage, choice.usage)
     const parts: Array<StreamPart> = []
+    const content = Parts.written(delta?.content)
     const written: ReadonlyArray<readonly [Block, string | null | undefined]> = [
-      ["reasoning", delta?.reasoning_content ?? delta?.reasoning],
-      ["text", delta?.content],
+      ["reasoning", delta?.reasoning_content || delta?.reasoning || content.thoughts],
+      ["text", content.text],
       ["refusal", delta?.refusal]
     ]
     for (const [kind, value] of written) {
@@ -159,7 +182,8 @@ export const machine = (conversion: Conversion, ids: IdGenerator.Service, http: 
     }
     parts.push(...Parts.sources(delta?.annotations, cited))
     cited += delta?.annotations?.length ?? 0
-    const deltas = delta?.tool_calls ?? []
+    const called = delta?.function_call ? [{ function: delta.function_call }] : []
+    const deltas = [...(delta?.tool_calls ?? []), ...called]
     for (const [position, call] of deltas.entries()) {
       const error = count(Parts.argumentText(call.function?.arguments).length)
       if (error !== undefined) return yield* error
@@ -167,21 +191,22 @@ export const machine = (conversion: Conversion, ids: IdGenerator.Service, http: 
       if (given[0]?.type === "tool-params-start") parts.push(...texts.close())
       parts.push(...given)
     }
-    if (finish_reason && reason === undefined) {
-      reason = finish_reason
-      parts.push(...texts.close(), ...(yield* toolCalls.finish(finish_reason)))
-    }
+    // Calls may follow a first reason, and another reason with them; an answer that was cut stays one.
+    if (finish_reason && !Parts.cutShort(reason)) reason = finish_reason
     return parts
   })
 
   return {
     // The usage comes after the finish reason, in a last chunk that not every server sends: read to the end.
     isDone: () => false,
-    end: Effect.suspend(() =>
-      reason === undefined
-        ? Effect.fail(Errors.network(conversion.context, "The stream was cut before a finish reason arrived"))
-        : Effect.succeed([Parts.finish(reason, !toolCalls.isEmpty(), refused, usage, http)])
-    ),
+    end: Effect.fnUntraced(function* (marked) {
+      // A server that gives no reason still says with `[DONE]` that this was all.
+      if (reason === undefined && !(marked && answered)) {
+        return yield* Errors.network(conversion.context, "The stream was cut before a finish reason arrived")
+      }
+      const calls = yield* toolCalls.finish(reason)
+      return [...texts.close(), ...calls, Parts.finish(reason, !toolCalls.isEmpty(), refused, usage, http)]
+    }),
     step: Effect.fnUntraced(function* (chunk) {
       if ("object" in chunk) {
         return yield* Errors.fromBody(conversion.context, chunk, "the stream reported an error")
@@ -193,7 +218,7 @@ export const machine = (conversion: Conversion, ids: IdGenerator.Service, http: 
         started = true
         parts.push(Parts.metadata(chunk))
       }
-      if (chunk.usage) usage = chunk.usage
+      usage = Parts.merged(usage, chunk.usage)
       if (first !== undefined) parts.push(...(yield* choice(first)))
       return parts
     })

@@ -118,8 +118,43 @@ const policyCodes = new Set([
   "bio_policy",
   "image_content_policy_violation"
 ])
-const quotaCodes = new Set(["insufficient_quota", "billing_hard_limit_reached", "billing_not_active"])
-const requestCodes = new Set(["invalid_prompt", "invalid_request_error", "context_length_exceeded", "model_not_found"])
+const quotaCodes = new Set([
+  "insufficient_quota",
+  "billing_hard_limit_reached",
+  "billing_not_active",
+  "billing_error",
+  "insufficient_balance",
+  "insufficient_user_quota",
+  "exceeded_current_quota_error",
+  "quota_exceeded",
+  "payment_required"
+])
+
+/** The status that an error would have had, by the words for it where there is none: inside a stream, or an answer with status 200. */
+const statusOfWord: Readonly<Record<string, number>> = {
+  invalid_prompt: 400,
+  invalid_request_error: 400,
+  context_length_exceeded: 400,
+  model_not_found: 404,
+  not_found_error: 404,
+  request_too_large: 413,
+  authentication_error: 401,
+  invalid_authentication_error: 401,
+  invalid_api_key: 401,
+  expired_api_key: 401,
+  permission_error: 403,
+  permission_denied: 403,
+  rate_limit_exceeded: 429,
+  rate_limit_error: 429,
+  rate_limit_reached_error: 429,
+  too_many_requests: 429,
+  engine_overloaded_error: 503,
+  overloaded_error: 503,
+  server_error: 500,
+  internal_error: 500,
+  api_error: 500,
+  timeout_error: 504
+}
 
 const statusOf = (code: string | number | null | undefined): number | undefined => {
   const value = typeof code === "string" && /^\d{3}$/.test(code) ? Number(code) : code
@@ -139,10 +174,12 @@ type Failure = {
 const reasonOf = (failure: Failure, context: RequestContext, now: number): AiError.AiErrorReason => {
   const body = decodeBody(failure.body)
   const code = body?.code === null || body?.code === undefined ? undefined : String(body.code)
-  const kind = code ?? body?.type ?? undefined
+  // Servers differ in which of the two says what is wrong.
+  const kinds = [code, body?.type ?? undefined].flatMap((kind) => (kind === undefined ? [] : [kind]))
   const { headers } = failure
   // Inside a stream, and inside answers with status 200, gateways put the status into the code.
-  const status = failure.status ?? statusOf(body?.code)
+  const words = kinds.map((kind) => (Object.hasOwn(statusOfWord, kind) ? statusOfWord[kind] : undefined))
+  const status = failure.status ?? statusOf(body?.code) ?? words.find((word) => word !== undefined)
   const text = failure.body === undefined || failure.body === null ? undefined : JSON.stringify(failure.body)
   const http =
     failure.status === undefined || headers === undefined
@@ -170,12 +207,12 @@ const reasonOf = (failure: Failure, context: RequestContext, now: number): AiErr
       metadata: { openai: { description } }
     })
 
-  if (kind !== undefined && policyCodes.has(kind)) return new AiError.ContentPolicyError({ ...common, description })
-  if (kind !== undefined && quotaCodes.has(kind)) {
+  if (kinds.some((kind) => policyCodes.has(kind))) return new AiError.ContentPolicyError({ ...common, description })
+  if (status === 402 || kinds.some((kind) => quotaCodes.has(kind))) {
     return new AiError.QuotaExhaustedError({ ...common, metadata: { openai: { description } } })
   }
   if (status === 401) {
-    const expired = kind !== undefined && kind.includes("expired")
+    const expired = kinds.some((kind) => kind.includes("expired"))
     return new AiError.AuthenticationError({
       ...common,
       kind: expired ? "ExpiredKey" : "InvalidKey",
@@ -190,11 +227,12 @@ const reasonOf = (failure: Failure, context: RequestContext, now: number): AiErr
     })
   }
   // A server that says when to come back is, to its caller, a rate limit: only that reason can carry the delay.
-  if (status === 429 || kind === "rate_limit_exceeded" || (status === 503 && delay !== undefined)) return rateLimit()
+  if (status === 429 || kinds.includes("rate_limit_exceeded") || (status === 503 && delay !== undefined))
+    return rateLimit()
   if (status === 408 || status === 409 || (status !== undefined && status >= 500)) {
     return new AiError.InternalProviderError({ ...common, description })
   }
-  if ((status !== undefined && status >= 400) || (kind !== undefined && requestCodes.has(kind))) {
+  if (status !== undefined && status >= 400) {
     return new AiError.InvalidRequestError({
       ...common,
       ...(body?.param ? { parameter: body.param } : undefined),
@@ -222,6 +260,24 @@ export const inEvent = (name: string, data: unknown): typeof ErrorBody.Type | un
   return reported === undefined
     ? undefined
     : (decodeBody(reported) ?? { message: JSON.stringify(reported).slice(0, maxBody) })
+}
+
+/** The failure that a body reports which is no answer: of the shapes that servers give it, some with status 200. */
+export const inBody = (data: unknown): typeof ErrorBody.Type | undefined => {
+  const reported = inEvent("", data)
+  if (reported !== undefined || !Predicate.isObject(data)) return reported
+  const fields = data as Readonly<Record<string, unknown>>
+  const message = ["message", "msg", "detail", "error_msg", "errorMessage"]
+    .map((field) => fields[field])
+    .find((value) => typeof value === "string")
+  const code = fields["code"] ?? fields["status"] ?? fields["error_code"]
+  return message === undefined
+    ? undefined
+    : {
+        message,
+        type: typeof fields["type"] === "string" ? fields["type"] : undefined,
+        code: typeof code === "string" || typeof code === "number" ? code : undefined
+      }
 }
 
 const causes = (error: unknown): string => {

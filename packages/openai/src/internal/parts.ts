@@ -2,7 +2,10 @@
  * Parts that both APIs end and begin with.
  */
 import type * as Response from "effect/ai/Response"
+import * as AiError from "effect/ai/AiError"
+import type * as LanguageModel from "effect/ai/LanguageModel"
 import { compact } from "./config.ts"
+import * as Errors from "./errors.ts"
 import type { Http } from "./transport.ts"
 
 /** Token counts as either API reports them. */
@@ -53,6 +56,33 @@ export const finish = (
   response: http,
   ...(stopReason ? { metadata: { openai: { stopReason } } } : undefined)
 })
+
+/**
+ * The error of an object that was cut at a limit, or by a filter, made of its text: a parser would only say that the text is no JSON.
+ * None where no object was asked for, or the answer is whole.
+ */
+export const cutObject = (
+  asked: {
+    readonly options: Pick<LanguageModel.ProviderOptions, "responseFormat">
+    readonly context: Errors.RequestContext
+  },
+  reason: Response.FinishReason,
+  counts: Counts
+): ((text: string) => AiError.AiError) | undefined => {
+  if (asked.options.responseFormat.type !== "json" || reason !== "length") return undefined
+  return (text) =>
+    Errors.make(
+      asked.context,
+      new AiError.StructuredOutputError({
+        description: "the answer was cut at the limit of tokens; raise maxOutputTokens, or ask for less",
+        responseText: asked.context.redact(text).slice(0, 10_000),
+        usage: {
+          ...(typeof counts.input === "number" ? { promptTokens: counts.input } : undefined),
+          ...(typeof counts.output === "number" ? { completionTokens: counts.output } : undefined)
+        }
+      })
+    )
+}
 
 /** A source, if it is one that can be shown. */
 export const urlSource = (

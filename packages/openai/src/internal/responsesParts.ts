@@ -10,7 +10,7 @@ import * as Hosted from "./hosted.ts"
 import * as Parts from "./parts.ts"
 import type * as Wire from "./responsesWire.ts"
 import { compact } from "./config.ts"
-import { parseParameters, type Prepared } from "./tools.ts"
+import { isJson, parseParameters, type Prepared } from "./tools.ts"
 import type { Answer, Http } from "./transport.ts"
 
 type Body = typeof Wire.Body.Type
@@ -61,7 +61,7 @@ export const finish = (body: Body, calls: boolean, refused: boolean, http: Http)
 /** A response that OpenAI itself reports as failed. */
 export const failure = (body: Body, context: Errors.RequestContext): AiError.AiError | undefined =>
   body.status === "failed" || body.status === "cancelled" || body.error
-    ? Errors.fromBody(context, body.error ?? undefined, `response ${body.id} ended as ${body.status ?? "failed"}`)
+    ? Errors.fromBody(context, body.error ?? undefined, `response ${body.id ?? ""} ended as ${body.status ?? "failed"}`)
     : undefined
 
 /** An answer that had to be an object is no answer when refused, and asking again would be refused again. */
@@ -164,14 +164,15 @@ const messageParts = (
 const itemParts = (
   item: Item,
   position: number,
-  conversion: Conversion
+  conversion: Conversion,
+  body: Body
 ): Effect.Effect<ReadonlyArray<Response.PartEncoded>, AiError.AiError> => {
   switch (item.type) {
     case "message":
       return messageParts(item, position, conversion)
     case "function_call":
       // A call cut off by the token limit was never made; the finish reason tells.
-      return item.status === "incomplete"
+      return item.status === "incomplete" || isCut(body, item.arguments)
         ? Effect.succeed([])
         : Effect.map(toolCall(item, conversion), (call) => [call])
     case "reasoning":
@@ -189,6 +190,23 @@ const itemParts = (
 export const isRefusal = (item: Item): boolean =>
   item.type === "message" && item.content.some((part) => part.type === "refusal")
 
+/** Whether arguments are what a limit left of them. */
+export const isCut = (body: Pick<Body, "status">, text: string): boolean =>
+  body.status === "incomplete" && !isJson(text)
+
+/** The error of an object that was cut. */
+export const cutObject = (body: Body, conversion: Conversion): AiError.AiError | undefined =>
+  Parts.cutObject(
+    conversion,
+    finishReason(body, false, false),
+    counts(body)
+  )?.(
+    body.output
+      .flatMap((item) => (item.type === "message" ? item.content : []))
+      .map((part) => (part.type === "output_text" ? part.text : ""))
+      .join("")
+  )
+
 /** The parts of a whole response. */
 export const fromBody = Effect.fnUntracedEager(function* (
   answer: Answer<Body>,
@@ -197,8 +215,11 @@ export const fromBody = Effect.fnUntracedEager(function* (
   const { body, http } = answer
   const error = failure(body, conversion.context)
   if (error !== undefined) return yield* error
+  const cut = cutObject(body, conversion)
+  if (cut !== undefined) return yield* cut
   const parts: Array<Response.PartEncoded> = [metadata(body)]
-  for (const [position, item] of body.output.entries()) parts.push(...(yield* itemParts(item, position, conversion)))
+  for (const [position, item] of body.output.entries())
+    parts.push(...(yield* itemParts(item, position, conversion, body)))
   const calls = parts.some((part) => part.type === "tool-call" && part.providerExecuted !== true)
   parts.push(finish(body, calls, body.output.some(isRefusal), http))
   return parts

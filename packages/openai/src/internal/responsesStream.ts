@@ -8,6 +8,7 @@ import * as Errors from "./errors.ts"
 import * as Hosted from "./hosted.ts"
 import * as Parts from "./responsesParts.ts"
 import type * as Wire from "./responsesWire.ts"
+import { isJson } from "./tools.ts"
 import { type Http, type Machine, maxStreamCharacters } from "./transport.ts"
 
 type Item = typeof Wire.Item.Type
@@ -106,7 +107,14 @@ const reasoningBlocks = () => {
     return [...started, { type: "reasoning-end", id: known?.id ?? item.id, metadata: Parts.reasoningMetadata(item) }]
   }
 
-  return { start, write, finish }
+  /** The ends of those that were never finished. */
+  const close = (): Array<StreamPart> => {
+    const ends = [...open.values()].map(({ id }): StreamPart => ({ type: "reasoning-end", id }))
+    open.clear()
+    return ends
+  }
+
+  return { start, write, finish, close }
 }
 
 // The parameters of a code interpreter are a JSON object whose one long field is streamed raw.
@@ -162,18 +170,28 @@ const hostedCalls = (conversion: Conversion) => {
   return { start, code, finish }
 }
 
+/** A call of a function under way. */
+interface Call {
+  readonly item: typeof Wire.FunctionCall.Type
+  readonly id: string
+  streamed: boolean
+  /** Its arguments so far. */
+  text: string
+}
+
 /** The machine that turns stream events into parts. */
 export const machine = (conversion: Conversion, http: Http): Machine<typeof Wire.Event.Type, StreamPart> => {
   const texts = textBlocks()
   const reasoning = reasoningBlocks()
   const hosted = hostedCalls(conversion)
-  const calls = new Map<number, { readonly id: string; streamed: boolean }>()
+  const calls = new Map<number, Call>()
   const finishedCalls = new Set<string>()
   let characters = 0
   let started = false
   let finishedAny = false
   let refused = false
   let done = false
+  let isIncomplete = false
 
   const begin = (body: Body): Array<StreamPart> => {
     if (started) return []
@@ -184,7 +202,7 @@ export const machine = (conversion: Conversion, http: Http): Machine<typeof Wire
   const added = (outputIndex: number, item: Item): Array<StreamPart> => {
     switch (item.type) {
       case "function_call":
-        calls.set(outputIndex, { id: item.call_id, streamed: false })
+        calls.set(outputIndex, { item, id: item.call_id, streamed: false, text: "" })
         return [{ type: "tool-params-start", id: item.call_id, name: conversion.tools.names.fromWire(item.name) }]
       case "reasoning":
         return reasoning.start(outputIndex, item.id)
@@ -213,7 +231,9 @@ export const machine = (conversion: Conversion, http: Http): Machine<typeof Wire
           parts.push({ type: "tool-params-delta", id: item.call_id, delta: item.arguments })
         }
         parts.push({ type: "tool-params-end", id: item.call_id })
-        return item.status === "incomplete" ? parts : [...parts, yield* Parts.toolCall(item, conversion)]
+        return item.status === "incomplete" || (isIncomplete && !isJson(item.arguments))
+          ? parts
+          : [...parts, yield* Parts.toolCall(item, conversion)]
       }
       case "reasoning":
         return reasoning.finish(outputIndex, item)
@@ -229,7 +249,10 @@ export const machine = (conversion: Conversion, http: Http): Machine<typeof Wire
   ): Effect.fn.Return<ReadonlyArray<StreamPart>, AiError.AiError> {
     const error = Parts.failure(body, conversion.context)
     if (error !== undefined) return yield* error
+    const cut = Parts.cutObject(body, conversion)
+    if (cut !== undefined) return yield* cut
     const parts = begin(body)
+    isIncomplete = body.status === "incomplete"
     // Some servers finish no item, and say the whole only here.
     const all = !finishedAny
     for (const [index, item] of body.output.entries()) {
@@ -237,7 +260,11 @@ export const machine = (conversion: Conversion, http: Http): Machine<typeof Wire
         parts.push(...(yield* finished(index, item)))
       }
     }
-    parts.push(...texts.close())
+    // A call that began and is told of nowhere else is what its pieces make of it.
+    for (const [index, { id, item, text }] of calls) {
+      if (!finishedCalls.has(id)) parts.push(...(yield* finished(index, { ...item, arguments: text })))
+    }
+    parts.push(...texts.close(), ...reasoning.close())
     done = true
     parts.push(Parts.finish(body, finishedCalls.size > 0, refused || body.output.some(Parts.isRefusal), http))
     return parts
@@ -269,7 +296,18 @@ export const machine = (conversion: Conversion, http: Http): Machine<typeof Wire
         const call = calls.get(event.output_index)
         if (call === undefined) return Effect.succeed([])
         call.streamed = true
+        call.text += event.delta
         return Effect.succeed([{ type: "tool-params-delta", id: call.id, delta: event.delta }])
+      }
+      case "response.function_call_arguments.done": {
+        const call = calls.get(event.output_index)
+        if (call === undefined || finishedCalls.has(call.id)) return Effect.succeed([])
+        const { streamed } = call
+        call.text = event.arguments
+        call.streamed = true
+        return Effect.succeed(
+          streamed || event.arguments === "" ? [] : [{ type: "tool-params-delta", id: call.id, delta: event.arguments }]
+        )
       }
       case "response.code_interpreter_call_code.delta":
         return Effect.succeed(hosted.code(event.output_index, event.delta))
@@ -290,11 +328,10 @@ export const machine = (conversion: Conversion, http: Http): Machine<typeof Wire
 
   return {
     isDone: () => done,
-    end: Effect.suspend(() =>
+    end: () =>
       done
         ? Effect.succeed([])
-        : Effect.fail(Errors.network(conversion.context, "The stream was cut before response.completed arrived"))
-    ),
+        : Effect.fail(Errors.network(conversion.context, "The stream was cut before response.completed arrived")),
     step: (event) => {
       const error = "delta" in event ? count(event.delta) : undefined
       return error === undefined ? step(event) : Effect.fail(error)

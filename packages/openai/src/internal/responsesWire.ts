@@ -5,7 +5,7 @@
 import * as Schema from "effect/Schema"
 import { ErrorBody } from "./errors.ts"
 import * as Hosted from "./hosted.ts"
-import { nullish, otherThan } from "./wire.ts"
+import { nullish, otherThan, spare } from "./wire.ts"
 
 /** What a text cites. Documented examples lack positions, and new kinds come. */
 export const Annotation = Schema.Struct({
@@ -23,7 +23,7 @@ export const Annotation = Schema.Struct({
 const Text = Schema.Struct({
   type: Schema.Literal("output_text"),
   text: Schema.String,
-  annotations: nullish(Schema.Array(Annotation))
+  annotations: Schema.optional(spare(Schema.Array(Annotation)))
 })
 const Refusal = Schema.Struct({ type: Schema.Literal("refusal"), refusal: Schema.String })
 
@@ -65,14 +65,14 @@ export const Item = Schema.Union([
   otherThan(["message", "function_call", "reasoning", ...Hosted.itemTypes])
 ])
 
+const tokens = Schema.optional(spare(Schema.Finite))
+
 /** Token counts; servers that do not count leave some out. */
 export const Usage = Schema.Struct({
-  input_tokens: nullish(Schema.Finite),
-  output_tokens: nullish(Schema.Finite),
-  input_tokens_details: nullish(
-    Schema.Struct({ cached_tokens: nullish(Schema.Finite), cache_write_tokens: nullish(Schema.Finite) })
-  ),
-  output_tokens_details: nullish(Schema.Struct({ reasoning_tokens: nullish(Schema.Finite) }))
+  input_tokens: tokens,
+  output_tokens: tokens,
+  input_tokens_details: Schema.optional(spare(Schema.Struct({ cached_tokens: tokens, cache_write_tokens: tokens }))),
+  output_tokens_details: Schema.optional(spare(Schema.Struct({ reasoning_tokens: tokens })))
 })
 
 /** The answer of the endpoint that counts. */
@@ -80,15 +80,15 @@ export const InputTokens = Schema.Struct({ input_tokens: Schema.Int })
 
 /** A whole response. */
 export const Body = Schema.Struct({
-  id: Schema.String,
-  model: nullish(Schema.String),
-  created_at: nullish(Schema.Finite),
+  id: Schema.optional(spare(Schema.String)),
+  model: Schema.optional(spare(Schema.String)),
+  created_at: Schema.optional(spare(Schema.Finite)),
   status: nullish(Schema.String),
-  service_tier: nullish(Schema.String),
+  service_tier: Schema.optional(spare(Schema.String)),
   incomplete_details: nullish(Schema.Struct({ reason: nullish(Schema.String) })),
   error: nullish(ErrorBody),
   output: Schema.Array(Item),
-  usage: nullish(Usage)
+  usage: Schema.optional(spare(Usage))
 })
 
 const lifecycle = <const Type extends string>(type: Type) =>
@@ -114,10 +114,16 @@ const AnnotationAdded = Schema.Struct({
   annotation: Annotation
 })
 
+const ArgumentsDone = Schema.Struct({
+  type: Schema.Literal("response.function_call_arguments.done"),
+  output_index: Schema.Int,
+  arguments: Schema.String
+})
+
 const ErrorEvent = Schema.Struct({
   type: Schema.Literal("error"),
   message: nullish(Schema.String),
-  code: nullish(Schema.String),
+  code: nullish(Schema.Union([Schema.String, Schema.Finite])),
   param: nullish(Schema.String)
 })
 
@@ -135,6 +141,7 @@ export const Event = Schema.Union([
   delta("response.reasoning_summary_text.delta"),
   delta("response.reasoning_text.delta"),
   delta("response.code_interpreter_call_code.delta"),
+  ArgumentsDone,
   AnnotationAdded,
   ErrorEvent,
   otherThan([
@@ -150,6 +157,7 @@ export const Event = Schema.Union([
     "response.reasoning_summary_text.delta",
     "response.reasoning_text.delta",
     "response.code_interpreter_call_code.delta",
+    "response.function_call_arguments.done",
     "response.output_text.annotation.added",
     "error"
   ])

@@ -139,6 +139,16 @@ export const choice = (
       ? { tool: toolChoice.tool }
       : (toolChoice.mode ?? "auto")
 
+/** Whether a call's arguments are whole. */
+export const isJson = (text: string): boolean => {
+  try {
+    JSON.parse(text)
+    return true
+  } catch {
+    return false
+  }
+}
+
 /**
  * The parameters of a call from its JSON text. Malformed JSON and a tool that was not offered are errors, unless the caller
  * validates calls itself: then it gets the text as it came, and can answer the model.

@@ -113,7 +113,7 @@ export const request = <A>(
   return Effect.flatMap(client.hasKey ? exchange : noKey(context), ({ response, text }) => {
     const body = decodeJson(text, Schema.decodeUnknownExit(schema), (why, data) => {
       // Gateways report errors of what is behind them with status 200.
-      const reported = Errors.inEvent("", data)
+      const reported = Errors.inBody(data)
       return reported === undefined
         ? Errors.invalidResponse(context, `The body is not the documented JSON: ${why}`)
         : Errors.fromBody(context, reported, "The server reported an error with status 200")
@@ -128,8 +128,8 @@ export interface Machine<Event, Part> {
   readonly step: (event: Event) => Effect.Effect<ReadonlyArray<Part>, AiError>
   /** Whether the last event the protocol promises has been seen; reading stops there. */
   readonly isDone: () => boolean
-  /** The parts still owed when the connection ends, or a failure when it ended too early. */
-  readonly end: Effect.Effect<ReadonlyArray<Part>, AiError>
+  /** The parts still owed when the connection ends, or a failure when it ended too early; `marked` where `[DONE]` said that this is all. */
+  readonly end: (marked: boolean) => Effect.Effect<ReadonlyArray<Part>, AiError>
 }
 
 /** The events of a body as they arrive, several at once; `undefined` at its end. */
@@ -212,21 +212,26 @@ export const events = <Event, Part>(
       let ended = false
       let failure: AiError | undefined
 
-      const finish = Effect.suspend((): Effect.Effect<ReadonlyArray<Part>, AiError> => {
-        ended = true
-        if (isStream) rest = Effect.repeat(next, { while: (arrived) => arrived !== undefined })
-        return isStream
-          ? machine.end
-          : Effect.fail(Errors.invalidResponse(context, `The server answered with '${type}', not with an event stream`))
-      })
+      const finish = (marked: boolean) =>
+        Effect.suspend((): Effect.Effect<ReadonlyArray<Part>, AiError> => {
+          ended = true
+          if (isStream) rest = Effect.repeat(next, { while: (arrived) => arrived !== undefined })
+          return isStream
+            ? machine.end(marked)
+            : Effect.fail(
+                Errors.invalidResponse(context, `The server answered with '${type}', not with an event stream`)
+              )
+        })
 
       const handle = Effect.fnUntraced(function* (arrived: ReadonlyArray<Sse.Event>, parts: Array<Part>) {
         for (const event of arrived) {
           isStream = true
-          const last = event.data === "[DONE]"
+          const data = event.data.trim()
+          if (data === "" || event.event === "ping") continue
+          const last = data === "[DONE]"
           if (!last) parts.push(...(yield* machine.step(yield* decode(event))))
           if (last || machine.isDone()) {
-            parts.push(...(yield* finish))
+            parts.push(...(yield* finish(last)))
             return
           }
         }
@@ -236,7 +241,7 @@ export const events = <Event, Part>(
         while (failure === undefined && !ended) {
           const parts: Array<Part> = []
           const arrived = yield* next
-          if (arrived === undefined) parts.push(...(yield* finish))
+          if (arrived === undefined) parts.push(...(yield* finish(false)))
           // What came before a failure in the same arrival is still given.
           else yield* Effect.catch(handle(arrived, parts), (error) => Effect.sync(() => void (failure = error)))
           if (isNonEmpty(parts)) return parts
