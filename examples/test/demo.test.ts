@@ -28,9 +28,13 @@ describe("the demo", () => {
       assert.strictEqual(first.code, 0, first.stderr)
       assert.strictEqual(first.stderr, "")
       assert.include(first.stdout, "model: offline (no intelligence, no cost)")
-      assert.include(first.stdout, "72 products decided, 27 orders placed")
+      assert.include(first.stdout, "72 products decided, 39 orders placed")
       const before = yield* kept(directory)
-      assert.lengthOf(before.orders, 27)
+      assert.lengthOf(before.orders, 39)
+      // More than half of what it decides to order is ordered: the others wait for an approval that nobody gives.
+      const wanted = [...first.stdout.matchAll(/^[A-Z]{3}-\d{3} {2}.*?(?: yes |place_order (?:failed|was denied))/gm)]
+      assert.isAbove(before.orders.length, wanted.length / 2)
+      assert.isAbove(wanted.length, before.orders.length)
       assert.isTrue(before.orders.every(({ costCents }) => costCents <= limitCents))
       assert.strictEqual(before.entries.at(-1)?.entry._tag, "RunFinished")
       const progress = before.entries.reduce(
@@ -64,8 +68,8 @@ describe("the demo", () => {
       assert.strictEqual(ended.code, 0, ended.stderr)
       const after = yield* kept(directory)
       assert.deepStrictEqual(after.entries.slice(0, entries.length), entries)
-      assert.lengthOf(after.orders, 43)
-      assert.lengthOf(new Set(after.orders.map(({ sku }) => sku)), 43)
+      assert.lengthOf(after.orders, 61)
+      assert.lengthOf(new Set(after.orders.map(({ sku }) => sku)), 61)
       assert.isTrue(after.orders.some(({ costCents }) => costCents > limitCents))
       yield* prove(join(directory, ".selvage"), 1).pipe(Effect.provide(NodeServices.layer))
       // The proof sees an order that was placed twice.
@@ -86,7 +90,7 @@ describe("the demo", () => {
       assert.strictEqual(code, 0, stderr)
       assert.match(stdout, /run 1: killed with SIGKILL; \d+\/72 decided/)
       assert.match(stdout, /run 2: killed with SIGKILL; \d+\/72 decided/)
-      assert.include(stdout, "2 kills, 72 products, 72 decisions, 43 orders")
+      assert.include(stdout, "2 kills, 72 products, 72 decisions, 61 orders")
       assert.include(stdout, "nothing lost, nothing doubled")
     })
   )

@@ -18,6 +18,8 @@
  * - A variable that begins with `SELVAGE_` and that nothing reads is a line in the log, with the known one most like it.
  * - Each model behind a network has `ModelPolicy.standard` around it unless its policy says otherwise; `Fallback` goes from
  *   one to the next; the role's budget and then its deadline are around all of it.
+ * - `SELVAGE_PROVIDERS` names modules, divided by commas, whose exported `Provider`s are known too: packages, or files as
+ *   `./FILE` from where the program runs. `Providers.fromLayers` makes one of any `effect/ai` provider.
  * - `OPENAI_BASE_URL`, `SELVAGE_OPENAI_API=chat` and `SELVAGE_OPENAI_AUTH=none` address a server that is compatible with
  *   OpenAI and takes no key; `options.openai` does so for one model (see `Providers.OpenAiOptions`).
  * - All that is wrong with the declared roles is reported at once, when the layer is built.
@@ -52,7 +54,8 @@ import * as Budget from "./Budget.ts"
 import * as BudgetLedger from "./BudgetLedger.ts"
 import * as BudgetStore from "./BudgetStore.ts"
 import * as Fallback from "./Fallback.ts"
-import { type Choice, nameOf, type Plan, plan as planOf, type Written } from "./internal/rolePlan.ts"
+import * as ProviderModules from "./internal/providerModules.ts"
+import { circles, type Choice, nameOf, type Plan, plan as planOf, type Written } from "./internal/rolePlan.ts"
 import * as RoleSources from "./internal/roleSources.ts"
 import * as Unasked from "./internal/unasked.ts"
 import * as Variables from "./internal/variables.ts"
@@ -119,11 +122,7 @@ export interface Options {
 }
 
 /** The variable that configures a role. */
-export const variableOf = (role: string): string =>
-  `${Variables.rolePrefix}${role
-    .replace(/([a-z0-9])([A-Z])/g, "$1_$2")
-    .replace(/[^A-Za-z0-9]+/g, "_")
-    .toUpperCase()}`
+export const variableOf: (role: string) => string = Variables.variableOf
 
 /** The variable that names a file of roles. */
 export const fileVariable = RoleSources.fileVariable
@@ -236,34 +235,6 @@ const planRole = Effect.fnUntraced(function* (role: string, sources: Sources) {
   const budget = plan.budget === undefined ? undefined : { ...plan.budget, name: plan.budget.name ?? `role:${owner}` }
   return { ...plan, findings, origin, budget, unasked } satisfies Plan
 })
-
-/** Roles whose budgets step down to nobody, or to each other so that nobody is at the end. */
-const circles = (plans: ReadonlyMap<string, Plan>): ReadonlyArray<Providers.Finding> => {
-  const findings: Array<Providers.Finding> = []
-  for (const [role, { budget, owner }] of plans) {
-    if (owner !== role) continue
-    const seen = [role]
-    let at = budget?.stepDown
-    while (at !== undefined) {
-      const next = plans.get(at)
-      const wrong = (what: string, fix: string) => findings.push({ what, where: `budget of the role ${role}`, fix })
-      if (next === undefined || next.owner !== at) {
-        wrong(
-          `it steps down to "${at}", which is not configured`,
-          `configure ${at} (${variableOf(at)}), or name another role`
-        )
-        break
-      }
-      if (seen.includes(at)) {
-        wrong(`it steps down in a circle: ${[...seen, at].join(", ")}`, "let one of them fail or wait")
-        break
-      }
-      seen.push(at)
-      at = next.budget?.stepDown
-    }
-  }
-  return findings
-}
 
 /** The stores of the context, else stores in memory. */
 const storesOf = Effect.gen(function* () {
@@ -400,8 +371,10 @@ export const layerWith = (
       const isList = (roles: Options["roles"]): roles is ReadonlyArray<string> | undefined =>
         roles === undefined || Array.isArray(roles)
       const file = yield* RoleSources.file
+      const modules = yield* ProviderModules.loaded
+      const providers = [...(options.providers ?? Providers.all), ...modules.providers]
       const sources: Sources = {
-        providers: new Map((options.providers ?? Providers.all).map((provider) => [provider.name, provider])),
+        providers: new Map(providers.map((provider) => [provider.name, provider])),
         code: isList(options.roles) ? new Map() : RoleSources.code(options.roles),
         file: file.roles
       }
@@ -422,6 +395,7 @@ export const layerWith = (
       })
       const findings = distinct([
         ...file.findings,
+        ...modules.findings,
         ...[...plans.values()].flatMap((plan) => plan.findings),
         ...unasked.findings,
         ...circles(plans)

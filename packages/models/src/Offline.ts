@@ -11,8 +11,11 @@
  * - Of a list, the element that the request names is used, else the one a superlative picks (`cheapest`, `earliest`,
  *   `highest …`) among those that are usable and within stated bounds, else the first. A superlative in a name
  *   (`First aid kit`) picks nothing.
- * - No call is made twice, and at most 32 for one request. Failed and denied actions are not tried again.
- * - Then it answers: a text that sums up, or a value that fits the schema.
+ * - No call is made twice, and at most 32 for one request. An action that failed is tried again, three times at most, where
+ *   its error says what it would take: a minimum, a maximum, packs, a number or a name to use instead. Others and those that
+ *   were denied are not.
+ * - Then it answers: what a question asks for (stock, price, discontinued, the cheapest, or the name of a value) as the tools
+ *   gave it, or that it cannot know; then a text that sums up, or a value that fits the schema.
  *
  * **Gotchas**
  *
@@ -40,6 +43,7 @@ import { collect } from "./internal/facts.ts"
 import { fill, nothing } from "./internal/fill.ts"
 import * as Knowledge from "./internal/knowledge.ts"
 import { repair } from "./internal/repair.ts"
+import { replies } from "./internal/reply.ts"
 import * as Report from "./internal/report.ts"
 import { readsOf } from "./internal/tools.ts"
 import { hash } from "./internal/words.ts"
@@ -149,6 +153,11 @@ const structured = Effect.fnUntraced(function* (
   })
 })
 
+const spoken = (conversation: Conversation, notes: ReadonlyArray<string>): string => {
+  const facts = collect(conversation, conversation.observations)
+  return Report.answer(conversation, facts, notes, replies(conversation, facts))
+}
+
 interface Turn {
   readonly id: string
   readonly text: string
@@ -175,7 +184,7 @@ const turn = Effect.fnUntraced(function* (options: LanguageModel.ProviderOptions
       ? yield* structured(options.responseFormat.schema, options.tools, conversation, now)
       : parts.length > 0
         ? ""
-        : Report.answer(conversation, collect(conversation, conversation.observations), decision.notes)
+        : spoken(conversation, decision.notes)
   const input = promptText(options.prompt)
   const inputTokens = estimateTokens(input)
   const textTokens = estimateTokens(text)

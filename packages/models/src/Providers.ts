@@ -93,6 +93,39 @@ export const withOptions = <Own, Encoded, EncodingServices>(
   }
 }
 
+/**
+ * A provider of any `effect/ai` model layer: how a model of a name is made, and the client that it needs. Exported from a
+ * module that `SELVAGE_PROVIDERS` names, it is there by configuration.
+ *
+ * ```ts
+ * import * as Providers from "@selvage/models/Providers"
+ * import * as Offline from "@selvage/models/Offline"
+ *
+ * export const acme = Providers.fromLayers({
+ *   name: "acme",
+ *   keyVariable: "ACME_API_KEY",
+ *   defaultModel: "acme-1",
+ *   model: (_name) => Offline.layer // AcmeLanguageModel.layer({ model: name }), with client: AcmeClient.layerConfig({ … })
+ * })
+ * ```
+ */
+export const fromLayers = <Client = never>({
+  client,
+  model,
+  ...provider
+}: Omit<Provider, "layer" | "options" | "impossible" | "keyOf" | "address" | "check"> & {
+  readonly model: (
+    name: string,
+    portable: ModelConfig.Portable
+  ) => Layer.Layer<LanguageModel.LanguageModel, Config.ConfigError, Client>
+} & ([Client] extends [never]
+    ? { readonly client?: undefined }
+    : { readonly client: Layer.Layer<Client, Config.ConfigError> })): Provider => ({
+  ...provider,
+  layer: (name, portable) =>
+    Layer.provide(model(name, portable), (client ?? Layer.empty) as Layer.Layer<Client, Config.ConfigError>)
+})
+
 /** The offline model: no key, no network, no cost, no intelligence. */
 export const offline: Provider = {
   name: "offline",

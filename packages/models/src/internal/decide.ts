@@ -10,6 +10,7 @@ import * as Extract from "./extract.ts"
 import { collect } from "./facts.ts"
 import { fill, type Filled, type Json, nothing } from "./fill.ts"
 import { obstacles } from "./grounds.ts"
+import { corrected } from "./hints.ts"
 import * as Knowledge from "./knowledge.ts"
 import { unusableBy } from "./select.ts"
 import { isAsked, type Known, know, relevance } from "./tools.ts"
@@ -146,13 +147,18 @@ export const decide = (conversation: Conversation, choice: Choice, now: number):
     .flatMap((known): ReadonlyArray<ReadonlyArray<Call>> => {
       if (choice.only === undefined && !isAsked(known, request, conversation.instructions)) return []
       const calls = attempts(known).flatMap(({ filled, observations, target }): ReadonlyArray<Call> => {
-        const before = since.find(
+        const earlier = since.filter(
           (observation) =>
             observation.tool === known.name && (target === undefined || speaksOf(observation, target.value))
         )
+        const before = earlier.at(-1)
         if (before !== undefined) {
+          const within = earlier.every(({ status }) => status === "failed") ? corrected(earlier) : undefined
+          if (within !== undefined && fresh(known, within)) {
+            return [{ tool: known.tool, name: known.name, params: within }]
+          }
           if (before.status === "denied") notes.push(`${known.name} was denied and is not tried again`)
-          if (before.status === "failed") notes.push(`${known.name} failed and is not tried again`)
+          if (before.status === "failed") notes.push(`${known.name} failed, and its error says nothing to try instead`)
           if (before.status === "pending") notes.push(`${known.name} waits for its result or its approval`)
           return []
         }

@@ -113,6 +113,10 @@ const brought = (observation: Observation): string => {
   return `${call(observation)}: ${cut(brief(fresh), 120)}`
 }
 
+/** The texts among some arguments: what a call was about. */
+const namesOf = (params: unknown): string =>
+  JSON.stringify(Object.values(asObject(params) ?? {}).filter((value) => typeof value === "string"))
+
 /**
  * Short sentences on what decided the matter. `notes` say why actions that were asked for were not taken, `reads` whether
  * a tool only reads.
@@ -124,7 +128,13 @@ export const grounds = (
   reads: (tool: string) => boolean
 ): ReadonlyArray<string> => {
   const { observations } = conversation
-  const actions = observations.filter(({ tool }) => !reads(tool))
+  // A failure after which the same was tried with other numbers decided nothing.
+  const isCorrected = ({ params, status, tool }: Observation, index: number) =>
+    status === "failed" &&
+    observations.slice(index + 1).some((later) => later.tool === tool && namesOf(later.params) === namesOf(params))
+  const actions = observations.filter(
+    (observation, index) => !reads(observation.tool) && !isCorrected(observation, index)
+  )
   const reading = observations.filter(({ tool }) => reads(tool))
   const isDone = ({ status }: Observation) => status === "done"
   const used = new Set(actions.flatMap(({ params }) => Object.values(asObject(params) ?? {})))

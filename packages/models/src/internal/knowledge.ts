@@ -7,6 +7,7 @@ import * as Extract from "./extract.ts"
 import { type Fact, type Facts, find, findList } from "./facts.ts"
 import { type Answer, type Leaf, type Source } from "./fill.ts"
 import { grounds as groundsOf } from "./grounds.ts"
+import { replies } from "./reply.ts"
 import { findings } from "./report.ts"
 import { bestLikeness, contentStems, likeness, nameScore, related, splitWords, stem, stems } from "./words.ts"
 
@@ -238,7 +239,9 @@ export const forOutput = ({ conversation, facts, notes, now, reads }: OutputKnow
   const latest = actions.at(-1)
   const acted = new Set(actions.filter(({ observation }) => observation.status === "done").map(({ index }) => index))
   const sentences = (head: string) =>
-    deciding.has(head) ? groundsOf(conversation, facts, notes, reads) : findings(conversation, facts)
+    deciding.has(head)
+      ? groundsOf(conversation, facts, notes, reads)
+      : [...replies(conversation, facts), ...findings(conversation, facts)]
 
   const isAction = (words: ReadonlyArray<string>) =>
     actions.filter((action) => words.some((word) => action.words.some((other) => related(word, other))))

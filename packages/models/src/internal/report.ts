@@ -64,8 +64,13 @@ export const findings = (conversation: Conversation, facts: Facts): ReadonlyArra
 export const banner =
   "Offline model (no intelligence, no cost): this answer is made by matching words, not by understanding."
 
-/** The text answer. */
-export const answer = (conversation: Conversation, facts: Facts, notes: ReadonlyArray<string>): string => {
+/** The text answer: `replies` answer the question, if there is one. */
+export const answer = (
+  conversation: Conversation,
+  facts: Facts,
+  notes: ReadonlyArray<string>,
+  replies: ReadonlyArray<string>
+): string => {
   const lines = findings(conversation, facts)
   const gathered =
     lines.length > 0
@@ -76,6 +81,7 @@ export const answer = (conversation: Conversation, facts: Facts, notes: Readonly
   return [
     banner,
     ...(request.length > 0 ? [`Request: ${cut(request.replace(/\s+/g, " "), 300)}`] : []),
+    ...(replies.length > 0 ? [`Answer: ${replies.join("; ")}`] : []),
     ...gathered,
     ...open
   ].join("\n")

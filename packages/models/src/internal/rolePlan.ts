@@ -6,6 +6,7 @@ import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as ModelConfig from "../ModelConfig.ts"
 import type { Finding, Provider } from "../Providers.ts"
+import { variableOf } from "./variables.ts"
 
 /** A role as it is written in one place. */
 export interface Written {
@@ -286,4 +287,32 @@ export const plan = (role: string, written: ReadonlyArray<Written>, providers: P
     budget,
     maxOutputTokens: options?.maxOutputTokens
   }
+}
+
+/** Roles whose budgets step down to nobody, or to each other so that nobody is at the end. */
+export const circles = (plans: ReadonlyMap<string, Plan>): ReadonlyArray<Finding> => {
+  const findings: Array<Finding> = []
+  for (const [role, { budget, owner }] of plans) {
+    if (owner !== role) continue
+    const seen = [role]
+    let at = budget?.stepDown
+    while (at !== undefined) {
+      const next = plans.get(at)
+      const wrong = (what: string, fix: string) => findings.push({ what, where: `budget of the role ${role}`, fix })
+      if (next === undefined || next.owner !== at) {
+        wrong(
+          `it steps down to "${at}", which is not configured`,
+          `configure ${at} (${variableOf(at)}), or name another role`
+        )
+        break
+      }
+      if (seen.includes(at)) {
+        wrong(`it steps down in a circle: ${[...seen, at].join(", ")}`, "let one of them fail or wait")
+        break
+      }
+      seen.push(at)
+      at = next.budget?.stepDown
+    }
+  }
+  return findings
 }

@@ -6,6 +6,13 @@ import * as Effect from "effect/Effect"
 const prefix = "SELVAGE_"
 export const rolePrefix = "SELVAGE_MODEL_"
 
+/** The variable that configures a role. */
+export const variableOf = (role: string): string =>
+  `${rolePrefix}${role
+    .replace(/([a-z0-9])([A-Z])/g, "$1_$2")
+    .replace(/[^A-Za-z0-9]+/g, "_")
+    .toUpperCase()}`
+
 /** The variable that says whether the offline model may be taken where no model is configured. */
 export const offlineVariable = "SELVAGE_OFFLINE"
 
