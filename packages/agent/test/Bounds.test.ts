@@ -62,3 +62,33 @@ describe("what a model and a tool say", () => {
     )
   }
 })
+
+it.effect("a result of a schema of anything that is no JSON is told to the model as a failed call, made once", () =>
+  Effect.gen(function* () {
+    for (const changes of [true, false]) {
+      const Any = Tool.make("any", { parameters: Schema.Struct({}), success: Schema.Any }).annotate(
+        changes ? Tool.Destructive : Tool.Readonly,
+        true
+      )
+      const Tools = Plugin.make("p", { version: "1.0.0", toolkit: Toolkit.make(Any) })
+      const A = Agent.make("a", { instructions: "x", tools: [Tools] })
+      const results: Readonly<Record<string, unknown>> = {
+        "a function": () => 1,
+        "a bigint": { n: 1n },
+        "a date": new Date(0),
+        "a map": new Map([[1, nested(3_000)]])
+      }
+      for (const [name, result] of Object.entries(results)) {
+        let calls = 0
+        const fake = Tools.fake({ any: () => Effect.sync(() => (calls++, result)) })
+        const thread = `${name} ${changes}`
+        const outcome = yield* Effect.provide(Thread.run(A, { thread, input: { prompt: "go" } }), [
+          ScriptedModel.layer([ScriptedModel.call("any", {}), ScriptedModel.text("done")]),
+          fake
+        ])
+        assert.strictEqual(outcome._tag === "Done" && outcome.state.text, "done", thread)
+        assert.strictEqual(calls, 1, thread)
+      }
+    }
+  }).pipe(Effect.provide(Journal.layerMemory))
+)

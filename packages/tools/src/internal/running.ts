@@ -108,6 +108,19 @@ const bounded = (value: unknown) => {
   return message === undefined ? Effect.void : Effect.fail({ message })
 }
 
+const isJson = Schema.is(Schema.Json)
+
+/** The same for what a schema made of a value: a schema of anything lets pass what is no JSON. */
+const boundedJson = (value: unknown) =>
+  Effect.andThen(
+    bounded(value),
+    Effect.suspend(() =>
+      value === undefined || isJson(value)
+        ? Effect.void
+        : Effect.fail({ message: "it is no JSON; give the tool a schema that encodes it, as Schema.Json" })
+    )
+  )
+
 const runTool = (definition: Definition, tool: Tool.Any, handler: Tool.Handler<string>): RunningTool => {
   // A call sees what it is made in (the task, the call) before what the layer was built in, as effect/ai does it.
   const built = Context.merge(definition.context, handler.context)
@@ -125,7 +138,7 @@ const runTool = (definition: Definition, tool: Tool.Any, handler: Tool.Handler<s
   const encodeSuccess = Schema.encodeUnknownEffect(Schema.toCodecJson(tool.successSchema))
   const encodeFailure = Schema.encodeUnknownEffect(Schema.toCodecJson(tool.failureSchema))
   const output = (value: unknown): Effect.Effect<Output, ResultInvalid> =>
-    Effect.matchEffect(Effect.andThen(bounded(value), Effect.tap(within(encodeSuccess(value)), bounded)), {
+    Effect.matchEffect(Effect.andThen(bounded(value), Effect.tap(within(encodeSuccess(value)), boundedJson)), {
       onFailure: (error) => Effect.fail(new ResultInvalid(error.message)),
       onSuccess: (json) => Effect.sync(() => ({ result: json ?? null, modelOutput: tool.toModelOutput?.(value) }))
     })
@@ -164,7 +177,7 @@ const runTool = (definition: Definition, tool: Tool.Any, handler: Tool.Handler<s
     encodeFailure: (failure) =>
       within(
         Effect.map(
-          Effect.option(Effect.andThen(bounded(failure), Effect.tap(encodeFailure(failure), bounded))),
+          Effect.option(Effect.andThen(bounded(failure), Effect.tap(encodeFailure(failure), boundedJson))),
           (json) => (Option.isSome(json) ? (json.value ?? null) : null)
         )
       ),
