@@ -50,7 +50,10 @@ const ofChoice = ({ element, list, reason }: Choice, request: string): string | 
   if (element === undefined) return `None of the ${list}: ${reason}`
   const [key, value] = Object.entries(element).find(([name]) => reason.includes(name)) ?? []
   const name = called(element, request)
-  return `${name === "" ? cut(brief(element), 120) : name}: ${reason}${
+  const because = reason.replace(/\b(\w*[Cc]ents) (\d+)\b/, (_, cents: string, value: string) =>
+    shown(cents, Number(value))
+  )
+  return `${name === "" ? cut(brief(element), 120) : name}: ${because}${
     key === undefined || reason.includes(String(value)) ? "" : `, ${shown(key, value)}`
   }`
 }
