@@ -291,7 +291,7 @@ describe("a cache over adapters that were made in code", () => {
           Effect.map(LanguageModel.generateText({ prompt: "hi" }), ({ text }) => text).pipe(
             Effect.provide(
               ResponseCache.layer.pipe(
-                Layer.provide(OpenAiLanguageModel.model("gpt-4.1", { api: "chat", config })),
+                Layer.provide(OpenAiLanguageModel.model("gpt-5.1", { api: "chat", config })),
                 Layer.provide(OpenAiClient.layer({ auth: "none", baseUrl: `${url}/v1` }))
               )
             )

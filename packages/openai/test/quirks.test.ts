@@ -3,6 +3,7 @@ import { assert, describe, layer } from "@effect/vitest"
 import * as AiError from "effect/ai/AiError"
 import * as LanguageModel from "effect/ai/LanguageModel"
 import * as Context from "effect/Context"
+import * as Prompt from "effect/ai/Prompt"
 import type * as Response from "effect/ai/Response"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -27,20 +28,28 @@ type Got =
 
 type Row = readonly [quirk: string, sent: Sent, got: Got, status?: number]
 
-class Server extends Context.Service<Server, { readonly url: string; sends: (sent: Sent, status: number) => void }>()(
-  "quirks/Server"
-) {}
+class Server extends Context.Service<
+  Server,
+  {
+    readonly url: string
+    readonly sends: (sent: Sent, status: number) => void
+    /** The body of the last request. */
+    readonly received: () => string
+  }
+>()("quirks/Server") {}
 
 const ServerLive = Layer.effect(
   Server,
   Effect.gen(function* () {
     let now: readonly [Sent, number] = ["", 200]
-    const url = yield* serve((_, reply) => {
+    let last = ""
+    const url = yield* serve((_, reply, body) => {
+      last = body
       const [sent, status] = now
       reply.writeHead(status, { "content-type": Array.isArray(sent) ? "text/event-stream" : "application/json" })
       reply.end(typeof sent === "string" ? sent : Array.isArray(sent) ? raw(sent) : JSON.stringify(sent))
     })
-    return { url, sends: (sent, status) => void (now = [sent, status]) }
+    return { url, sends: (sent, status) => void (now = [sent, status]), received: () => last }
   })
 )
 
@@ -656,19 +665,41 @@ describe("quirks of compatible servers", () => {
     }
 
     for (const streams of [true, false]) {
-      it.effect(`Chat, ${streams ? "a stream" : "whole"}: a signature of Gemini's goes back with its call`, () =>
-        Effect.gen(function* () {
-          const server = yield* Server
-          const extra_content = { google: { thought_signature: "sig" } }
-          const signed = { ...call("a", "Oslo", 0), extra_content }
-          server.sends(
-            streams ? [calls(signed), chunk({}, "tool_calls"), done] : completion({ tool_calls: [signed] }),
-            200
-          )
-          const parts = yield* ask(streams).pipe(Effect.provide(modelAt(server.url, { api: "chat" })))
-          const made = parts.find((part) => part.type === "tool-call")
-          assert.deepStrictEqual(made?.metadata, { openai: { extraContent: extra_content } })
-        })
+      it.effect(
+        `Chat, ${streams ? "a stream" : "whole"}: a signature of Gemini's is kept, and goes back with its call`,
+        () =>
+          Effect.gen(function* () {
+            const server = yield* Server
+            const extra_content = { google: { thought_signature: "sig" } }
+            const signed = { ...call("a", "Oslo", 0), extra_content }
+            server.sends(
+              streams ? [calls(signed), chunk({}, "tool_calls"), done] : completion({ tool_calls: [signed] }),
+              200
+            )
+            const parts = yield* ask(streams).pipe(Effect.provide(modelAt(server.url, { api: "chat" })))
+            const made = parts.find((part) => part.type === "tool-call")
+            assert.deepStrictEqual(made?.metadata, { openai: { extraContent: extra_content } })
+            const history = Prompt.fromMessages([
+              ...Prompt.make("hello").content,
+              ...Prompt.fromResponseParts(parts).content,
+              Prompt.toolMessage({
+                content: [
+                  Prompt.toolResultPart({
+                    id: "a",
+                    name: "get_weather",
+                    isFailure: false,
+                    providerExecuted: false,
+                    result: { degrees: 3 }
+                  })
+                ]
+              })
+            ])
+            server.sends(completion({ content: "A" }), 200)
+            yield* LanguageModel.generateText({ ...request, prompt: history }).pipe(
+              Effect.provide(modelAt(server.url, { api: "chat" }))
+            )
+            assert.include(server.received(), JSON.stringify({ extra_content }).slice(1, -1))
+          })
       )
     }
 
