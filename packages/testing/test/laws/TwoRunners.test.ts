@@ -2,6 +2,7 @@
 // its request arrives.
 import { Channel, Durable, Graph, Journal, Lease, Policy, Task, Thread } from "@selvage/core"
 import { assert, describe, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -10,6 +11,7 @@ import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import { TestClock } from "effect/testing"
 import { elsewhere, onJournal, settle } from "../behaviours/support.ts"
+import { patiently } from "../measures.ts"
 import { stores } from "./worlds.ts"
 
 /** A bank that makes a payment once its request has arrived; it does not know a key twice. */
@@ -67,8 +69,9 @@ const start = <A, E>(run: Effect.Effect<A, E, Journal.Journal>) => Effect.forkCh
 const tag = (exit: Exit.Exit<{ readonly _tag: string }, unknown>) =>
   Exit.isSuccess(exit) ? exit.value._tag : (/JournalConflict|AttemptTimedOut/.exec(String(exit.cause))?.[0] ?? "?")
 
-// A server needs real time between the steps of the test clock; `pnpm torture` covers it with real processes.
-for (const { layer, name, skip } of stores("selvage_two_runners_test").filter(({ name }) => name !== "PostgreSQL")) {
+const everywhere = stores("selvage_two_runners_test")
+
+for (const { layer, name, skip } of everywhere.filter(({ name }) => name !== "PostgreSQL")) {
   describe.skipIf(skip)(`Law 4 with several runners on ${name}`, { timeout: 30_000 }, () => {
     for (const where of ["in two processes", "in one process, without a name"] as const) {
       it.effect(`a call under way is not made by another runner (${where})`, () =>
@@ -189,6 +192,55 @@ for (const { layer, name, skip } of stores("selvage_two_runners_test").filter(({
         yield* pass(2)
         assert.strictEqual(tag(yield* Fiber.join(next)), "Done")
       }).pipe(Effect.provide(layer))
+    )
+  })
+}
+
+// A server answers in real time, and not between two steps of the test clock.
+for (const { layer, name, skip } of everywhere.filter(({ name }) => name === "PostgreSQL")) {
+  describe.skipIf(skip)(`Law 4 with several runners on ${name}`, () => {
+    /** A run that dies in its call, and three that come after it; how those end. */
+    const takeOver = (dead: Bank, bank: Bank, thread: string, ttl: number) =>
+      Effect.gen(function* () {
+        const run = (bank: Bank) => elsewhere(Thread.run(payment(bank), { thread, input: {} }))
+        const called = yield* Deferred.make<void>()
+        const dying = yield* start(
+          run({ ...dead, send: (key) => Effect.andThen(Deferred.succeed(called, undefined), dead.send(key)) })
+        )
+        yield* Deferred.await(called)
+        yield* Fiber.interrupt(dying)
+        const others = yield* Effect.forEach([1, 2, 3], () => start(run(bank)))
+        return yield* Effect.forEach(others, (fiber) => Effect.map(Fiber.join(fiber), tag))
+      }).pipe(Effect.provideService(Lease.Ttl, ttl))
+
+    for (const [what, leaves] of [
+      ["finds a dead runner's call that arrives late", true],
+      ["makes a dead runner's call whose request never left", false]
+    ] as const) {
+      it.live(`of three one ${what}, and none makes it twice`, () =>
+        patiently((millis) =>
+          Effect.gen(function* () {
+            const bank = makeBank(`${millis / 2} millis`)
+            const dead = leaves ? bank : { ...bank, send: () => Effect.never }
+            assert.include(yield* takeOver(dead, bank, `${what} ${millis}`, millis), "Done")
+            assert.lengthOf(bank.paid, 1)
+          })
+        ).pipe(Effect.provide(layer))
+      )
+    }
+
+    it.live("a call that timed out is not made again before its request can have arrived", () =>
+      patiently((millis) =>
+        Effect.gen(function* () {
+          const bank = makeBank(`${millis / 2} millis`)
+          const policy = { timeout: `${millis / 5} millis`, retry: Policy.retryable(Schedule.recurs(3)) } as const
+          const run = Thread.run(payment(bank, policy), { thread: `timed out ${millis}`, input: {} })
+          // The attempts that only wait are timed out too.
+          assert.include(["Done", "AttemptTimedOut"], tag(yield* Effect.exit(run)))
+          yield* Effect.sleep(millis)
+          assert.lengthOf(bank.paid, 1)
+        }).pipe(Effect.provideService(Lease.Ttl, millis))
+      ).pipe(Effect.provide(layer))
     )
   })
 }
