@@ -32,6 +32,16 @@ export const postgresSchema = Effect.fnUntraced(function* (schema: string) {
 
 export const postgresOptions = (schema: string): PostgresJournal.Options => ({ url: Redacted.make(url), schema })
 
+/** The journal in a file or in a schema that other processes open too. */
+export const journalAt = (
+  place: { readonly _tag: "sqlite"; readonly filename: string } | { readonly _tag: "postgres"; readonly schema: string }
+): Layer.Layer<Journal.Journal> =>
+  Layer.orDie(
+    place._tag === "sqlite"
+      ? SqliteJournal.layer({ filename: place.filename })
+      : PostgresJournal.layer(postgresOptions(place.schema))
+  )
+
 /** PostgreSQL in a schema of its own, dropped at the end. */
 const postgres = (schema: string) =>
   Layer.unwrap(Effect.as(postgresSchema(schema), PostgresJournal.layer(postgresOptions(schema)))).pipe(

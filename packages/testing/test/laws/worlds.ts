@@ -1,7 +1,7 @@
 // The worlds in which the laws are checked: what nodes do in them, who dies in them, and how a property runs in one.
 import type { Entry } from "@selvage/core/Entry"
 import type { SnapshotPolicy } from "@selvage/core/Journal"
-import { Durable, Journal, Thread } from "@selvage/core"
+import { Durable, Journal, Lease, Thread } from "@selvage/core"
 import { PostgresJournal } from "@selvage/postgres"
 import { SqliteJournal } from "@selvage/sqlite"
 import * as Clock from "effect/Clock"
@@ -10,6 +10,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as fc from "fast-check"
 import { mkdtempSync, rmSync } from "node:fs"
@@ -103,7 +104,9 @@ export const holds = <A>(
       const clock = store.name === "memory" ? simulated : turningClock()
       const checked = Effect.suspend(() => property(value, `t${++count}`, seed)).pipe(
         Effect.provideService(Journal.Journal, journal),
-        Effect.provideService(Clock.Clock, clock)
+        Effect.provideService(Clock.Clock, clock),
+        // This clock does not wait for a server to renew a lease.
+        store.name === "PostgreSQL" ? Effect.provideService(Lease.Ttl, 0) : identity
       )
       return Effect.runPromise(checked, { scheduler })
     })

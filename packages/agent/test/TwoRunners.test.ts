@@ -9,8 +9,8 @@ import { spawn } from "node:child_process"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { postgresClient, postgresSchema, reachable } from "../../../sqlite/test/stores.ts"
-import { patiently } from "../measures.ts"
+import { postgresClient, postgresSchema, reachable } from "../../sqlite/test/stores.ts"
+import { patiently } from "../../testing/test/measures.ts"
 import { bookOf, endOf, journalOf, pay, type Place } from "./clerk.ts"
 
 const directory = Effect.acquireRelease(

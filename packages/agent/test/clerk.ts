@@ -1,7 +1,5 @@
 // An agent whose tool must not be repeated, on a store and a bank that several processes share. As a program it is one of them.
-import { Journal, Lease, Thread } from "@selvage/core"
-import { PostgresJournal } from "@selvage/postgres"
-import { SqliteJournal } from "@selvage/sqlite"
+import { type Journal, Lease, Thread } from "@selvage/core"
 import { ScriptedModel } from "@selvage/testing"
 import { Plugin, ToolCall } from "@selvage/tools"
 import * as Tool from "effect/ai/Tool"
@@ -12,8 +10,8 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { appendFileSync, existsSync, readFileSync } from "node:fs"
-import { Agent } from "../../../agent/src/index.ts"
-import { postgresOptions } from "../../../sqlite/test/stores.ts"
+import { journalAt } from "../../sqlite/test/stores.ts"
+import { Agent } from "../src/index.ts"
 
 /** Where a thread runs, and for how long its leases are valid, in milliseconds. */
 export const Place = Schema.Struct({
@@ -27,14 +25,7 @@ export const Place = Schema.Struct({
 export type Place = typeof Place.Type
 
 /** A journal of a process's own on the store. */
-export const journalOf = ({ store }: Place): Layer.Layer<Journal.Journal> =>
-  Layer.orDie(
-    Layer.fresh(
-      store._tag === "sqlite"
-        ? SqliteJournal.layer({ filename: store.filename })
-        : PostgresJournal.layer(postgresOptions(store.schema))
-    )
-  )
+export const journalOf = ({ store }: Place): Layer.Layer<Journal.Journal> => Layer.fresh(journalAt(store))
 
 /** What the bank knows: the calls that were begun, and the payments that it made, by key. */
 export const bookOf = ({ bank }: Place) => {
