@@ -219,9 +219,9 @@ export const mutations = of("core", [
     breaks: "an input that is refused holds up those behind it"
   },
   {
-    file: "internal/advance.ts",
-    find: "running.run === run",
-    replace: "running.run !== run",
+    file: "internal/underWay.ts",
+    find: "running.run === name",
+    replace: "running.run !== name",
     tests: ["Threads"],
     breaks: "a run that is asked for again while it is under way runs twice"
   },

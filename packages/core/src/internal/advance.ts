@@ -1,7 +1,6 @@
 // One go at advancing a thread: opens it, takes its input, runs its graph, and journals how that ended.
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import * as Exit from "effect/Exit"
@@ -63,44 +62,15 @@ export const advance = (
 ): Effect.Effect<Outcome, unknown, unknown> =>
   Effect.flatMap(isTraced, (traced) => {
     const advanced = Effect.flatMap(Journal, (journal) => {
-      const run = replaceable(journal, graph, options, listener, traced)
-      return options.input !== undefined && options.whenBusy === "replace"
+      const { input, run: name, thread, whenBusy = "reject" } = options
+      const waits = input !== undefined && name !== undefined && whenBusy === "reject"
+      const run = UnderWay.register(journal, { thread, name, waits }, once(journal, graph, options, listener, traced))
+      return input !== undefined && whenBusy === "replace"
         ? Effect.andThen(replaceRunning(journal, graph, options), run)
         : run
     })
     const attributes = { "selvage.thread": options.thread, "selvage.graph": graph.name }
     return traced ? Effect.withSpan(advanced, "thread.run", { attributes }) : advanced
-  })
-
-/** A run that is asked for again while it is under way here is waited for: its tasks do not run twice. */
-const underWay = (
-  journal: Journal["Service"],
-  { input, run, thread, whenBusy = "reject" }: Options
-): ReadonlyArray<UnderWay.Running> =>
-  input === undefined || run === undefined || whenBusy !== "reject"
-    ? []
-    : UnderWay.of(journal, thread).filter((running) => running.run === run)
-
-/** The run, which another of this process can replace. */
-const replaceable = (
-  journal: Journal["Service"],
-  graph: Compiled,
-  options: Options,
-  listener: Listener,
-  traced: boolean
-): Effect.Effect<Outcome, unknown, unknown> =>
-  // Looked for, registered and sure to be taken out in one operation: a fiber can be interrupted between any two.
-  Effect.uninterruptibleMask((restore) => {
-    const before = underWay(journal, options)
-    if (before.length > 0) {
-      const ended = Effect.forEach(before, ({ ended }) => Deferred.await(ended), { discard: true })
-      return restore(Effect.andThen(ended, replaceable(journal, graph, options, listener, traced)))
-    }
-    const { ended, run } = UnderWay.register(journal, options.thread, options.run)
-    return Effect.ensuring(
-      restore(Effect.raceFirst(once(journal, graph, options, listener, traced), Deferred.await(run.replaced))),
-      ended
-    )
   })
 
 // How many entries are read at once for who listens.

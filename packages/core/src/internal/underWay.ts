@@ -16,8 +16,7 @@ const running = new WeakMap<Journal["Service"], Map<string, Set<Running>>>()
 export const of = (journal: Journal["Service"], thread: string): ReadonlyArray<Running> =>
   Array.from(running.get(journal)?.get(thread) ?? [])
 
-/** Registers a run; it is under way until `ended` was run, which must be sure to happen. */
-export const register = (
+const enter = (
   journal: Journal["Service"],
   thread: string,
   name: string | undefined
@@ -35,3 +34,24 @@ export const register = (
   })
   return { run, ended }
 }
+
+/**
+ * A run, registered while it is under way, so that another can replace it. One that `waits` does not begin while one of its
+ * name is under way: its tasks do not run twice.
+ */
+export const register = <A, E, R>(
+  journal: Journal["Service"],
+  options: { readonly thread: string; readonly name: string | undefined; readonly waits: boolean },
+  run: Effect.Effect<A, E, R>
+): Effect.Effect<A, E | RunReplaced, R> =>
+  // Looked for, registered and sure to be taken out in one operation: a fiber can be interrupted between any two.
+  Effect.uninterruptibleMask((restore) => {
+    const { name, thread, waits } = options
+    const before = waits ? of(journal, thread).filter((running) => running.run === name) : []
+    if (before.length > 0) {
+      const ended = Effect.forEach(before, ({ ended }) => Deferred.await(ended), { discard: true })
+      return restore(Effect.andThen(ended, register(journal, options, run)))
+    }
+    const entered = enter(journal, thread, name)
+    return Effect.ensuring(restore(Effect.raceFirst(run, Deferred.await(entered.run.replaced))), entered.ended)
+  })
