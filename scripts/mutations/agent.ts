@@ -80,8 +80,8 @@ export const mutations = of("agent", [
   },
   {
     file: "internal/turn.ts",
-    find: "outputTokens: usage?.outputTokens.total ?? 0",
-    replace: "outputTokens: 0",
+    find: "const outputTokens = output ?? Estimate.tokens(parts)",
+    replace: "const outputTokens = 0",
     tests: ["Agent", "Limits"],
     breaks: "the tokens of answers are free"
   },

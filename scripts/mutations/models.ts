@@ -143,8 +143,8 @@ export const mutations = of("models", [
   },
   {
     file: "internal/budgetCall.ts",
-    find: "input: Math.max(price.input, price.cachedInput, price.cacheWrite ?? 0),",
-    replace: "input: price.cachedInput,",
+    find: "Math.max(input, cachedInput, cacheWrite)",
+    replace: "cachedInput",
     tests: ["Budget"],
     breaks: "an estimate counts the cheapest input"
   },

@@ -101,8 +101,8 @@ export const mutations = of("tools", [
   },
   {
     file: "internal/json.ts",
-    find: "text.length <= maxText ? text : ",
-    replace: "true ? text : ",
+    find: "if (text.length <= maxText) return text",
+    replace: "return text",
     tests: ["Dispatcher"],
     breaks: "a text of any length is told to a model"
   },
