@@ -34,6 +34,15 @@ export const MaxLength = Context.Reference<number>("selvage/core/Bound/MaxLength
   defaultValue: () => 4 * 1024 * 1024
 })
 
+/** How long the name of a run, or the key of an answer or a patch, may be: 1,024 characters. A thread keeps the last 1,024 of them. */
+export const maxName = 1024
+
+/** What is wrong with the length of such a name, in words; `undefined`: nothing is. */
+export const nameIssue = (name: string | undefined): string | undefined =>
+  name === undefined || name.length <= maxName
+    ? undefined
+    : `it has ${name.length} characters, and at most ${maxName} are kept; use a shorter one, such as a hash of it`
+
 interface Level {
   readonly value: object
   readonly keys: ReadonlyArray<string> | undefined

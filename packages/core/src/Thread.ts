@@ -29,6 +29,7 @@ import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Ask, OpenAsk } from "./Ask.ts"
+import * as Bound from "./Bound.ts"
 import type { Entry, Sequenced } from "./Entry.ts"
 import {
   AnswerInvalid,
@@ -287,6 +288,9 @@ export const answer = <Name extends string, Question, Answer>(
 ): Effect.Effect<void, ReadFailure | JournalConflict | AskNotOpen | AnswerInvalid, Journal> =>
   Effect.gen(function* () {
     const { key, thread } = options
+    const issue = Bound.nameIssue(key)
+    if (issue !== undefined)
+      return yield* new AnswerInvalid({ ask: options.ask ?? ask.name, issue: `its key: ${issue}` })
     const journal = yield* Journal
     const { id, log, shared } = yield* open(journal, thread, undefined)
     if (key !== undefined && log.keys.has(key)) return
@@ -412,6 +416,8 @@ const patchOnce = Effect.fnUntraced(function* (
   ReadFailure | JournalConflict | NodeContractViolated | UnknownRoute | CallInFlight | GraphChanged | ThreadBusy,
   Journal
 > {
+  const issue = Bound.nameIssue(key)
+  if (issue !== undefined) return yield* new NodeContractViolated({ node: "patch", part: "its key", issue })
   const journal = yield* Journal
   const opened = yield* open(journal, thread, graph)
   const { id, log } = opened

@@ -7,6 +7,7 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import type { OpenAsk } from "../Ask.ts"
+import * as Bound from "../Bound.ts"
 import type { Entry, Values } from "../Entry.ts"
 import {
   type GraphChanged,
@@ -61,8 +62,12 @@ export const advance = (
   listener: Listener = {}
 ): Effect.Effect<Outcome, unknown, unknown> =>
   Effect.flatMap(isTraced, (traced) => {
-    const advanced = Effect.flatMap(Journal, (journal) => {
+    const advanced = Effect.flatMap(Journal, (journal): Effect.Effect<Outcome, unknown, unknown> => {
       const { input, run: name, thread, whenBusy = "reject" } = options
+      const issue = Bound.nameIssue(name)
+      if (issue !== undefined) {
+        return Effect.fail(new NodeContractViolated({ node: "start", part: "the name of the run", issue }))
+      }
       const waits = input !== undefined && name !== undefined && whenBusy === "reject"
       const run = UnderWay.register(journal, { thread, name, waits }, once(journal, graph, options, listener, traced))
       return input !== undefined && whenBusy === "replace"

@@ -164,6 +164,30 @@ for (const store of stores("selvage_deep_state_test", { entries: 16 })) {
   )
 }
 
+it.effect(
+  "the name of a run and the key of an answer or a patch have a bound, and what is too long changes nothing",
+  () =>
+    Effect.gen(function* () {
+      const long = "k".repeat(Bound.maxName + 1)
+      const thread = "named"
+      assert.strictEqual(
+        tagOf(yield* Effect.exit(Thread.run(Say, { thread, run: long, input: { said: 1 } }))),
+        "NodeContractViolated"
+      )
+      const { state } = yield* Thread.run(Say, { thread, run: long.slice(1), input: { said: 2 } })
+      assert.strictEqual(state.echo, 2)
+      assert.strictEqual(
+        tagOf(yield* Effect.exit(Thread.patch(Say, { thread, update: { said: 3 }, key: long }))),
+        "NodeContractViolated"
+      )
+      assert.strictEqual(
+        tagOf(yield* Effect.exit(Thread.answer(Question, { thread, value: 1, key: long }))),
+        "AnswerInvalid"
+      )
+      assert.strictEqual((yield* Thread.state(Say, { thread })).said, 2)
+    }).pipe(Effect.provide(Journal.layerMemory))
+)
+
 it.effect("the name of an error is cut in the journal as its message is", () =>
   Effect.gen(function* () {
     const error = { _tag: "T".repeat(1_000_000), message: "no" }
