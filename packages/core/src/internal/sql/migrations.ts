@@ -1,4 +1,5 @@
 /** The tables of the journal, and what brings those of an earlier version up to date. */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Migrator from "effect/sql/Migrator"
 import * as SqlClient from "effect/sql/SqlClient"
@@ -190,7 +191,12 @@ export const prepare = Effect.fnUntraced(function* (database: Database) {
     // Two processes that make the tables at once: the one that comes second finds them.
     Effect.retry({ times: 3, while: (error) => error._tag === "SqlError" && error.reason._tag === "UniqueViolation" }),
     Effect.provideService(SqlClient.SqlClient, database.sql),
-    Effect.mapError(unavailable("open: its tables could not be made or migrated"))
+    // Where the connection is cut, the rollback that fails too is a defect beside the failure.
+    Effect.catchCause((cause) =>
+      Cause.hasInterruptsOnly(cause)
+        ? Effect.interrupt
+        : Effect.fail(unavailable("open: its tables could not be made or migrated")(Cause.squash(cause)))
+    )
   )
   return version
 })
