@@ -95,6 +95,31 @@ describe.skipIf(!reachable)("PostgreSQL behind a bad network", { timeout: 120_00
     }
   }
 
+  it.live(
+    "a connection that is cut while the tables are made is JournalUnavailable and no defect, at any message",
+    () =>
+      Effect.gen(function* () {
+        const proxy = yield* behindProxy
+        let at = 2
+        for (let struck = true; struck; at += 3) {
+          yield* postgresSchema(schema)
+          yield* proxy.set({ kind: "cut", direction: "up", at })
+          const exit = yield* ends(
+            `opening (${at})`,
+            Effect.exit(Effect.scoped(Layer.build(through(proxy, schema, { statementTimeout: "10 seconds" }))))
+          )
+          struck = yield* proxy.struck
+          yield* proxy.heal
+          const cause = Exit.isFailure(exit) ? exit.cause : undefined
+          assert.isTrue(
+            cause === undefined || (isUnavailable(exit) && !Cause.hasDies(cause)),
+            `${at}: ${String(cause)}`
+          )
+        }
+        assert.isAbove(at, 20)
+      }).pipe(Effect.scoped, Effect.provide(admin))
+  )
+
   it.live("a server that delays every message is only slow", () =>
     Effect.gen(function* () {
       yield* postgresSchema(schema)
