@@ -109,7 +109,7 @@ const look = (root: unknown, maxLength: number): string | undefined => {
   }
 }
 
-/** The same for the text of a value as JSON, before it is parsed. It may be one of more than `values` values. */
+/** The same for the text of a value as JSON, before it is parsed. The value may stand inside an entry. */
 export const textIssue = (text: string): string | undefined => {
   let depth = 0
   let quoted = false

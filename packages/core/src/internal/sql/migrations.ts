@@ -194,7 +194,7 @@ export const prepare = Effect.fnUntraced(function* (database: Database) {
     // Where the connection is cut, the rollback that fails too is a defect beside the failure.
     Effect.catchCause((cause) =>
       Cause.hasInterruptsOnly(cause)
-        ? Effect.interrupt
+        ? Effect.interrupt // Nothing failed: the caller left.
         : Effect.fail(unavailable("open: its tables could not be made or migrated")(Cause.squash(cause)))
     )
   )
